@@ -1,1 +1,55 @@
-//! Harness for tests across crates.
+//! Harness for tests across crates: real processes, scripted peers and scripted clients.
+//!
+//! Nothing here knows the library. A test starts the programs as an operator would, talks to
+//! their sockets as a stranger would, and judges what it sees from outside:
+//!
+//! * [`programs`] builds the programs once and finds them;
+//! * [`Process`] is a child whose lines are kept with the time at which they came;
+//! * [`Node`] is a running `bstarsrv`, [`Pair`] the two of them;
+//! * [`ScriptedPeer`] stands in for the other server on the state channel;
+//! * [`ScriptedClient`] stands in for a client;
+//! * [`Namespace`] is a network of its own, in which links can be cut;
+//! * [`python`] finds an interpreter that has `zmq`.
+//!
+//! Every wait has a bound, and answers with an error that says what was waited for.
+
+pub mod bench;
+mod client;
+mod endpoints;
+mod netns;
+mod node;
+mod peer;
+mod process;
+pub mod programs;
+pub mod python;
+
+use std::io::Write;
+use std::time::Duration;
+
+pub use client::{Probe, ScriptedClient, Spoken};
+pub use endpoints::{address, free_endpoint};
+pub use netns::{Cut, Namespace};
+pub use node::{Node, NodeConfig, Pair, Role, StateLine};
+pub use peer::{Heard, PeerConfig, ScriptedPeer};
+pub use process::{Line, Lines, Process};
+
+/// What a step of a test came to; the error says what was waited for and what was seen instead.
+pub type Outcome<T> = Result<T, String>;
+
+/// The bound of a wait that must succeed: far above any time that a sound run takes.
+pub const BOUND: Duration = Duration::from_secs(20);
+
+/// Says on the real standard error, past the capture of the test runner, why a test was left out.
+pub fn skip(why: &str) {
+    // A test that cannot say why it was left out is still left out.
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// Fails with `what` unless `holds`.
+///
+/// # Errors
+///
+/// `what`, when `holds` is false.
+pub fn ensure(holds: bool, what: impl FnOnce() -> String) -> Outcome<()> {
+    if holds { Ok(()) } else { Err(what()) }
+}

@@ -1,0 +1,57 @@
+//! Finds the programs under test, freshly built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The path of the program `name`, a binary of the packages `demos` or `bstar`.
+///
+/// The first call of a test process builds them, for the same target folder and profile as the
+/// test itself, so that a test never runs against a program that is stale or missing.
+///
+/// # Panics
+///
+/// When the programs do not build, or there is none of that name.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(build);
+    let path = folder.join(name);
+    assert!(path.is_file(), "no program {}", path.display());
+    path
+}
+
+fn build() -> PathBuf {
+    let executable = std::env::current_exe().expect("a test knows its own executable");
+    // TARGET/PROFILE/deps/test, or TARGET/TRIPLE/PROFILE/deps/test when a triple was asked for.
+    let folder = executable
+        .parent()
+        .and_then(Path::parent)
+        .expect("a test's executable lies in PROFILE/deps");
+    let above = folder.parent().expect("a profile lies in a folder");
+    let profile = match name_of(folder) {
+        "debug" => "dev",
+        other => other,
+    };
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--quiet", "-p", "demos", "-p", "bstar", "--bins"])
+        .args(["--profile", profile])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    if above.join("CACHEDIR.TAG").exists() {
+        command.arg("--target-dir").arg(above);
+    } else {
+        let target = above.parent().expect("a triple lies in a target folder");
+        command.arg("--target-dir").arg(target);
+        command.args(["--target", name_of(above)]);
+    }
+    let status = command.status().expect("cargo starts");
+    assert!(status.success(), "the programs do not build: {command:?}");
+    folder.to_path_buf()
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .expect("cargo names its folders in text")
+}
