@@ -1,0 +1,64 @@
+//! The one module with unsafe code: what libzmq and polling offer, and their safe interfaces do not.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use polling::{Event, PollMode, Poller};
+
+/// Sets `ZMQ_XPUB_VERBOSER`, which the `zmq` crate lacks: an XPUB then passes up every subscription and every
+/// unsubscription, also those that change nothing, so that a subscriber that comes again is seen.
+pub fn set_xpub_verboser(socket: &mut zmq::Socket, on: bool) -> Result<(), zmq::Error> {
+    let value = c_int::from(on);
+    // SAFETY: the pointer comes from a live socket, borrowed exclusively for the length of the call; libzmq reads as
+    // many bytes of `value` as it is told, which is its size.
+    let rc = unsafe {
+        zmq_sys::zmq_setsockopt(
+            socket.as_mut_ptr(),
+            zmq_sys::ZMQ_XPUB_VERBOSER as c_int,
+            (&raw const value).cast::<c_void>(),
+            size_of::<c_int>(),
+        )
+    };
+    if rc == 0 {
+        return Ok(());
+    }
+    // SAFETY: reads a number of the calling thread.
+    Err(zmq::Error::from_raw(unsafe { zmq_sys::zmq_errno() }))
+}
+
+/// Registers a descriptor with polling.
+///
+/// The invariant on which this module rests: **whatever is registered belongs to an entry of the reactor, which is
+/// let go of only after the descriptor was removed here.** Of a ZeroMQ socket that is its `ZMQ_FD`, which lives as
+/// long as the socket; of an `F: AsFd` the descriptor that it showed when it was registered, and since it is lent by
+/// shared reference only, nothing can put another in its place.
+pub(crate) fn polling_add(
+    poller: &Poller,
+    fd: RawFd,
+    event: Event,
+    mode: PollMode,
+) -> io::Result<()> {
+    // SAFETY: by the invariant above the descriptor is open, and is deleted from the poller before it is closed.
+    unsafe { poller.add_with_mode(fd, event, mode) }
+}
+
+/// Changes what a registered descriptor is watched for.
+pub(crate) fn polling_modify(
+    poller: &Poller,
+    fd: RawFd,
+    event: Event,
+    mode: PollMode,
+) -> io::Result<()> {
+    // SAFETY: by the invariant above the descriptor is open for as long as it is registered, hence during the call.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    poller.modify_with_mode(fd, event, mode)
+}
+
+/// Removes a registered descriptor.
+pub(crate) fn polling_delete(poller: &Poller, fd: RawFd) -> io::Result<()> {
+    // SAFETY: as in `polling_modify`.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    poller.delete(fd)
+}

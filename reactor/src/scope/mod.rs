@@ -1,0 +1,342 @@
+//! What a handler gets: everything but the handler that runs.
+
+mod fds;
+mod plain;
+mod sockets;
+mod timing;
+mod turn;
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::fds::FdSlot;
+use self::sockets::SocketSlot;
+use self::timing::TimerSlot;
+use crate::arena::Arena;
+use crate::backend::{Poll, Signal};
+use crate::clock::Clock;
+use crate::ending::drop_within;
+use crate::reactor::Settings;
+use crate::remote::{Post, Posts};
+use crate::signals::Signals;
+use crate::timers::Timers;
+use crate::{
+    AnyKey, Ending, Error, ErrorPolicy, FdKey, Handle, Interest, Source, SourceKey, Waker,
+};
+
+/// What a handler gets beside the application's state: everything in the reactor but the handler itself.
+///
+/// Whatever it offers works from inside any handler, also on what is being handled. What is removed or cancelled is
+/// so at once and for good: nothing more is delivered of it, even if it was ready already.
+pub struct Scope<S> {
+    poll: Box<dyn Poll>,
+    clock: Clock,
+    now: Instant,
+    budget: usize,
+    linger_ms: i32,
+
+    sources: Arena<SourceSlot<S>>,
+    sockets: Arena<SocketSlot>,
+    fds: Arena<FdSlot>,
+    timers: Timers<TimerSlot>,
+    /// Every descriptor that the back end watches, so that none is registered twice, a paused one neither.
+    watched: HashSet<RawFd>,
+
+    /// Sockets that may have become ready without a signal, since somebody used them.
+    touched: Vec<crate::SocketKey>,
+    /// What is known to be ready, each once.
+    ready: Vec<ReadyItem>,
+    /// Counts turns, to begin each with another of those that are ready.
+    rotation: usize,
+    /// The source that runs, and what it leaves behind when it removes itself and then fails.
+    running: Option<SourceKey>,
+    departed: Option<(Box<str>, ErrorPolicy)>,
+    stop: bool,
+    failure: Option<Error>,
+
+    posts: Arc<Posts<S>>,
+    waker: Waker,
+    system_signals: Option<Signals>,
+
+    // Buffers that are kept from turn to turn, so that a turn allocates nothing.
+    signal_buffer: Vec<Signal>,
+    post_buffer: VecDeque<Post<S>>,
+    due_buffer: Vec<crate::TimerKey>,
+    ready_buffer: Vec<ReadyItem>,
+    touched_buffer: Vec<crate::SocketKey>,
+}
+
+struct SourceSlot<S> {
+    name: Box<str>,
+    policy: ErrorPolicy,
+    /// Registered with one handler for one thing, and gone with that.
+    plain: bool,
+    /// Taken out while it runs.
+    source: Option<Box<dyn Source<S>>>,
+    /// Each thing knows its place in here.
+    owned: Vec<AnyKey>,
+}
+
+#[derive(Clone, Copy)]
+enum ReadyItem {
+    Socket(crate::SocketKey),
+    Fd(FdKey),
+}
+
+impl<S: 'static> Scope<S> {
+    pub(crate) fn open(settings: Settings) -> Result<Self, Error> {
+        let poll = settings.backend.open()?;
+        let waker = Waker::new(poll.waker());
+        let clock = settings.clock.map_or(Clock::Monotonic, Clock::Virtual);
+        let mut scope = Self {
+            poll,
+            now: clock.now(),
+            clock,
+            budget: settings.budget,
+            linger_ms: settings.linger_ms,
+            sources: Arena::new(),
+            sockets: Arena::new(),
+            fds: Arena::new(),
+            timers: Timers::new(),
+            watched: HashSet::new(),
+            touched: Vec::new(),
+            ready: Vec::new(),
+            rotation: 0,
+            running: None,
+            departed: None,
+            stop: false,
+            failure: None,
+            posts: Arc::new(Posts::new(settings.post_capacity)),
+            waker,
+            system_signals: None,
+            signal_buffer: Vec::new(),
+            post_buffer: VecDeque::new(),
+            due_buffer: Vec::new(),
+            ready_buffer: Vec::new(),
+            touched_buffer: Vec::new(),
+        };
+        if settings.signals {
+            scope.watch_signals()?;
+        }
+        Ok(scope)
+    }
+
+    /// The time at which this turn began to handle what was ready. The same for all handlers of a turn, and free.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The time right now.
+    pub fn fresh_now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Ends the run after this turn: what is ready in it is still handled.
+    pub fn stop(&mut self) {
+        self.stop = true;
+    }
+
+    /// What reaches this reactor from other threads.
+    pub fn handle(&self) -> Handle<S> {
+        Handle::new(Arc::clone(&self.posts), self.waker.clone())
+    }
+
+    /// As [`handle`](Self::handle), as far as that does not depend on `S`.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Adds a source and [starts](Source::start) it. The name is for errors and logs; it need not be unique.
+    ///
+    /// Where `start` fails everything that it registered is removed again.
+    pub fn add_source(
+        &mut self,
+        name: &str,
+        source: impl Source<S> + 'static,
+    ) -> Result<SourceKey, Error> {
+        let mut source = Box::new(source);
+        let key = self.insert_source(name, None, false);
+        if let Err(error) = source.start(self, key) {
+            self.remove_source(key);
+            return Err(error);
+        }
+        let slot = self.sources.get_mut(key.0).ok_or(Error::Stale)?;
+        slot.source = Some(source);
+        Ok(key)
+    }
+
+    /// Removes a source with all it owns, and drops it; one that runs is dropped when its handler returns. Tells
+    /// whether it was there.
+    ///
+    /// Sockets are closed here, which takes no time unless one is the last that holds its context: then this waits
+    /// for the linger.
+    pub fn remove_source(&mut self, key: SourceKey) -> bool {
+        let Some(slot) = self.sources.remove(key.0) else {
+            return false;
+        };
+        for item in slot.owned {
+            match item {
+                AnyKey::Socket(key) => drop(self.remove_socket(key)),
+                AnyKey::Fd(key) => drop(self.release_fd(key)),
+                AnyKey::Timer(key) => {
+                    self.cancel_timer(key);
+                }
+            }
+        }
+        if self.running == Some(key) {
+            self.departed = Some((slot.name, slot.policy));
+        }
+        true
+    }
+
+    /// Says what an error of this source's handler does, from now on. A stale key is ignored.
+    pub fn set_policy(&mut self, key: SourceKey, policy: ErrorPolicy) {
+        if let Some(slot) = self.sources.get_mut(key.0) {
+            slot.policy = policy;
+        }
+    }
+
+    /// The source that owns something; what was added with a handler of its own is a source of its own.
+    pub fn owner(&self, key: impl Into<AnyKey>) -> Option<SourceKey> {
+        match key.into() {
+            AnyKey::Socket(key) => self.sockets.get(key.0).map(|slot| slot.owner),
+            AnyKey::Fd(key) => self.fds.get(key.0).map(|slot| slot.owner),
+            AnyKey::Timer(key) => self.timers.get(key.0).map(|slot| slot.owner),
+        }
+    }
+
+    /// Changes what a socket or a descriptor is watched for, in place; [`Interest::NONE`] pauses it. What is ready at
+    /// that moment is seen.
+    pub fn set_interest(
+        &mut self,
+        key: impl Into<AnyKey>,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        match key.into() {
+            AnyKey::Socket(key) => self.set_socket_interest(key, interest),
+            AnyKey::Fd(key) => self.set_fd_interest(key, interest),
+            AnyKey::Timer(_) => Err(Error::Invalid("a timer has no interest")),
+        }
+    }
+
+    fn insert_source(
+        &mut self,
+        name: &str,
+        source: Option<Box<dyn Source<S>>>,
+        plain: bool,
+    ) -> SourceKey {
+        let slot = SourceSlot {
+            name: name.into(),
+            policy: ErrorPolicy::default(),
+            plain,
+            source,
+            owned: Vec::new(),
+        };
+        SourceKey(self.sources.insert(slot))
+    }
+
+    /// The place that the next thing will have among those which `owner` owns.
+    fn next_place(&self, owner: SourceKey) -> Result<usize, Error> {
+        self.sources
+            .get(owner.0)
+            .map(|slot| slot.owned.len())
+            .ok_or(Error::Stale)
+    }
+
+    /// Notes a new thing at the place that was asked for just before.
+    fn own(&mut self, owner: SourceKey, key: impl Into<AnyKey>) {
+        if let Some(slot) = self.sources.get_mut(owner.0) {
+            slot.owned.push(key.into());
+        }
+    }
+
+    /// Forgets the thing at `place`; the last one moves there. A plain source ends with its thing.
+    fn disown(&mut self, owner: SourceKey, place: usize) {
+        // Where the whole source is being removed, there is nothing to keep in order.
+        let Some(slot) = self.sources.get_mut(owner.0) else {
+            return;
+        };
+        slot.owned.swap_remove(place);
+        if slot.plain && slot.owned.is_empty() {
+            self.remove_source(owner);
+            return;
+        }
+        let moved = match slot.owned.get(place) {
+            Some(AnyKey::Socket(key)) => self.sockets.get_mut(key.0).map(|slot| &mut slot.place),
+            Some(AnyKey::Fd(key)) => self.fds.get_mut(key.0).map(|slot| &mut slot.place),
+            Some(AnyKey::Timer(key)) => self.timers.get_mut(key.0).map(|slot| &mut slot.place),
+            None => None,
+        };
+        if let Some(moved) = moved {
+            *moved = place;
+        }
+    }
+
+    fn watch_signals(&mut self) -> Result<(), Error> {
+        let (signals, reader) = Signals::register()?;
+        self.system_signals = Some(signals);
+        self.add_fd("signals", reader, Interest::READ, |_, scope, key, _| {
+            if let Some(reader) = scope.fd(key) {
+                crate::signals::drain(reader)?;
+            }
+            scope.stop();
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
+impl<S> Scope<S> {
+    /// Removes everything: sockets first, on a thread that may be left behind.
+    pub(crate) fn shut(&mut self, bound: Duration) -> Ending {
+        self.posts.close();
+        self.system_signals = None;
+        let mut sockets = Vec::with_capacity(self.sockets.len());
+        for slot in self.sockets.drain() {
+            unwatch(&mut *self.poll, slot.fd);
+            sockets.push(slot.socket);
+        }
+        let ending = if sockets.is_empty() {
+            Ending::Clean
+        } else {
+            drop_within(sockets, bound)
+        };
+        for slot in self.fds.drain() {
+            if !slot.interest.is_none() {
+                unwatch(&mut *self.poll, slot.fd);
+            }
+        }
+        self.watched.clear();
+        self.timers.clear();
+        self.sources.drain().for_each(drop);
+        ending
+    }
+}
+
+impl<S> Drop for Scope<S> {
+    fn drop(&mut self) {
+        // What was left behind has been logged.
+        let _ = self.shut(crate::reactor::END_WITHIN);
+    }
+}
+
+impl<S> fmt::Debug for Scope<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("sources", &self.sources.len())
+            .field("sockets", &self.sockets.len())
+            .field("fds", &self.fds.len())
+            .field("timers", &self.timers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A descriptor that was closed behind the reactor's back has left the system's list already: nothing is to be done.
+fn unwatch(poll: &mut dyn Poll, fd: RawFd) {
+    if let Err(error) = poll.remove(fd) {
+        tracing::warn!(fd, %error, "a descriptor was not registered any more");
+    }
+}

@@ -1,0 +1,94 @@
+//! What can be added to a reactor.
+
+use std::time::{Duration, Instant};
+
+use crate::{BoxError, Error, FdKey, Ready, Scope, SocketKey, SourceKey, TimerKey};
+
+/// Something that owns sockets, descriptors and timers, and one state of its own beside the application's `S`.
+///
+/// The reactor takes a source out of its slot while it runs, so that its handler may do to the reactor whatever it
+/// likes, and that includes removing the source itself.
+pub trait Source<S> {
+    /// Registers what the source owns from the beginning. On an error everything it registered is removed again, and
+    /// the source is dropped.
+    fn start(&mut self, scope: &mut Scope<S>, me: SourceKey) -> Result<(), Error>;
+
+    /// Called for each event of what the source owns. What an error does is the source's [`ErrorPolicy`].
+    fn on_event(
+        &mut self,
+        state: &mut S,
+        scope: &mut Scope<S>,
+        event: Event,
+    ) -> Result<(), BoxError>;
+}
+
+/// What happened to something that a source owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A socket is ready. Called again in the same turn while the handler touches it and it stays readable, as far as
+    /// the [budget](crate::Builder::budget) goes.
+    Socket {
+        /// What the source called it.
+        tag: usize,
+        /// Its key.
+        key: SocketKey,
+        /// What for.
+        ready: Ready,
+    },
+    /// A descriptor is ready. Called once a turn, as long as it is.
+    Fd {
+        /// What the source called it.
+        tag: usize,
+        /// Its key.
+        key: FdKey,
+        /// What for.
+        ready: Ready,
+    },
+    /// A timer came due. It ends with this call, unless [`Scope::set_timer`] arms it again before the call returns.
+    Timer {
+        /// What the source called it.
+        tag: usize,
+        /// Its key.
+        key: TimerKey,
+        /// The moment it was set to; [`Scope::now`] is that or later.
+        deadline: Instant,
+    },
+    /// Somebody called [`Waker::notify`](crate::Waker::notify), at least once since the last such event.
+    Notified,
+}
+
+/// What becomes of a timer after its handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It ends; unless the handler itself moved it by [`Scope::set_timer`].
+    Done,
+    /// It fires again at this moment; at once, in the next turn, if that has passed.
+    At(Instant),
+    /// It fires again so much later, counted from the end of the callback.
+    After(Duration),
+}
+
+/// What an interval does with the periods it could not serve in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Missed {
+    /// Leaves them out, and keeps the phase: the next call is at the next multiple of the period.
+    #[default]
+    Skip,
+    /// Calls once for each, one a turn, until it has caught up.
+    CatchUp,
+    /// Counts the next period from the end of the late call.
+    Delay,
+}
+
+/// What an error of a source's handler does. In each case the others that are ready in the same turn still run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ErrorPolicy {
+    /// Ends the run with [`Error::Handler`]; the source stays.
+    #[default]
+    Stop,
+    /// Logs it and removes the source with all it owns.
+    Remove,
+    /// Logs it and goes on.
+    Tolerate,
+}
