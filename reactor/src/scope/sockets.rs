@@ -92,13 +92,13 @@ impl<S: 'static> Scope<S> {
             tag,
             interest,
             events: Ready::NONE,
-            stale: false,
-            listed: false,
+            stale: true,
+            listed: true,
             queued: false,
             reported: false,
         }));
+        self.touched.push(key);
         self.own(owner, key);
-        self.touch(key);
         Ok(key)
     }
 
@@ -112,8 +112,7 @@ impl<S: 'static> Scope<S> {
         I: IntoIterator<Item = T>,
         T: Into<zmq::Message>,
     {
-        self.touch(key);
-        let slot = self.sockets.get(key.0).ok_or(Error::Stale)?;
+        let slot = self.touch(key)?;
         let mut frames = frames.into_iter();
         let mut frame = frames
             .next()
@@ -150,8 +149,7 @@ impl<S: 'static> Scope<S> {
     /// empty. Never blocks.
     pub fn recv(&mut self, key: SocketKey, frames: &mut Vec<zmq::Message>) -> Result<bool, Error> {
         frames.clear();
-        self.touch(key);
-        let slot = self.sockets.get(key.0).ok_or(Error::Stale)?;
+        let slot = self.touch(key)?;
         loop {
             let mut frame = zmq::Message::new();
             match slot.socket.recv(&mut frame, zmq::DONTWAIT) {
@@ -180,15 +178,12 @@ impl<S: 'static> Scope<S> {
         key: SocketKey,
         f: impl FnOnce(&zmq::Socket) -> R,
     ) -> Result<R, Error> {
-        self.touch(key);
-        let slot = self.sockets.get(key.0).ok_or(Error::Stale)?;
-        Ok(f(&slot.socket))
+        Ok(f(&self.touch(key)?.socket))
     }
 
     /// Whether a message waits on the socket right now, whatever its interest.
     pub fn readable(&mut self, key: SocketKey) -> Result<bool, Error> {
-        self.touch(key);
-        let slot = self.sockets.get_mut(key.0).ok_or(Error::Stale)?;
+        let slot = self.touch(key)?;
         slot.refresh();
         Ok(slot.events.readable)
     }
@@ -207,29 +202,28 @@ impl<S: 'static> Scope<S> {
         key: SocketKey,
         interest: Interest,
     ) -> Result<(), Error> {
-        self.sockets.get_mut(key.0).ok_or(Error::Stale)?.interest = interest;
         // What is known is still true; it is only to be looked at with the new interest.
-        self.list(key);
+        self.list(key)?.interest = interest;
         Ok(())
     }
 
-    /// Notes that the socket was used: what is known of it may no longer be true.
+    /// Notes that the socket is being used: what is known of it may no longer be true.
     #[inline]
-    pub(super) fn touch(&mut self, key: SocketKey) {
-        self.list(key);
-        if let Some(slot) = self.sockets.get_mut(key.0) {
-            slot.stale = true;
-        }
+    pub(super) fn touch(&mut self, key: SocketKey) -> Result<&mut SocketSlot, Error> {
+        let slot = self.list(key)?;
+        slot.stale = true;
+        Ok(slot)
     }
 
+    /// Has the socket looked at before the next sleep.
     #[inline]
-    fn list(&mut self, key: SocketKey) {
-        if let Some(slot) = self.sockets.get_mut(key.0)
-            && !slot.listed
-        {
+    fn list(&mut self, key: SocketKey) -> Result<&mut SocketSlot, Error> {
+        let slot = self.sockets.get_mut(key.0).ok_or(Error::Stale)?;
+        if !slot.listed {
             slot.listed = true;
             self.touched.push(key);
         }
+        Ok(slot)
     }
 
     /// Looks at every socket that was touched, and queues those that are ready.

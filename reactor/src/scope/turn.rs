@@ -64,7 +64,8 @@ impl<S: 'static> Scope<S> {
             match signal.token {
                 Token::Socket(slot) => {
                     if let Some(key) = self.sockets.key_at(slot) {
-                        self.touch(SocketKey(key));
+                        // The key was made from what is there.
+                        let _ = self.touch(SocketKey(key));
                     }
                 }
                 Token::Fd(slot) => {
