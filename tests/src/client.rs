@@ -53,6 +53,7 @@ impl ScriptedClient {
         let context = zmq::Context::new();
         let socket = context.socket(zmq::DEALER).expect("a socket");
         socket.set_linger(0).expect("linger can be set");
+        socket.set_sndhwm(0).expect("the mark can be lifted");
         socket
             .set_reconnect_ivl(5)
             .expect("the interval can be set");
@@ -104,21 +105,32 @@ impl ScriptedClient {
 
     /// Finds out whether the server serves, without waiting for an answer that never comes.
     ///
+    /// # Errors
+    ///
+    /// When the server does not answer the second request within the bound either.
+    pub fn probe(&self) -> Outcome<Probe> {
+        let body = format!("bare {}", self.sequence.get());
+        self.ask(body.as_bytes())?;
+        let (answers, spoken) = self.answers()?;
+        let bare = answers.contains(&body.into_bytes());
+        Ok(Probe { bare, spoken })
+    }
+
+    /// All answers to what was asked so far, and how a request of our client's is taken now.
+    ///
     /// Requests of one client are taken in order, and our client's is always answered. So when
-    /// its answer is there and the one before it has none, that one was dropped.
+    /// its answer is there and one before it has none, that one was dropped.
     ///
     /// # Errors
     ///
-    /// When the second request is not answered within the bound either.
-    pub fn probe(&self) -> Outcome<Probe> {
-        let number = self.sequence.get() + 1;
-        self.sequence.set(number);
-        let body = format!("bare {number}");
+    /// When there is neither an answer nor a refusal within the bound.
+    pub fn answers(&self) -> Outcome<(Vec<Vec<u8>>, Spoken)> {
+        let number = self.sequence.get();
+        self.sequence.set(number + 1);
         let first = format!("bstar-cli/1 00000000000000ff {number}");
-        self.ask(body.as_bytes())?;
         self.send(&[first.as_bytes(), b"", b"spoken"])?;
         let end = Instant::now() + BOUND;
-        let mut bare = false;
+        let mut answers = Vec::new();
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let Some(frames) = self.receive(left) else {
@@ -126,16 +138,15 @@ impl ScriptedClient {
             };
             let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
             match frames.as_slice() {
-                [b"", answer] if *answer == body.as_bytes() => bare = true,
-                [envelope, b"", answer] if *envelope == first.as_bytes() => {
-                    let spoken = if *answer == b"spoken" {
-                        Spoken::Served
-                    } else {
-                        Spoken::Refused(String::from_utf8_lossy(answer).into_owned())
-                    };
-                    return Ok(Probe { bare, spoken });
+                [b"", answer] => answers.push(answer.to_vec()),
+                [envelope, b"", b"spoken"] if *envelope == first.as_bytes() => {
+                    return Ok((answers, Spoken::Served));
                 }
-                // An answer to an earlier probe that was given up.
+                [envelope, b"", no] if *envelope == first.as_bytes() => {
+                    let no = String::from_utf8_lossy(no).into_owned();
+                    return Ok((answers, Spoken::Refused(no)));
+                }
+                // An echo of what a test sent on its own account.
                 _ => {}
             }
         }

@@ -8,12 +8,13 @@
 //! * [`Node`] is a running `bstarsrv`, [`Pair`] the two of them;
 //! * [`ScriptedPeer`] stands in for the other server on the state channel;
 //! * [`ScriptedClient`] stands in for a client;
+//! * [`Bench`] is one server between those two;
 //! * [`Namespace`] is a network of its own, in which links can be cut;
 //! * [`python`] finds an interpreter that has `zmq`.
 //!
 //! Every wait has a bound, and answers with an error that says what was waited for.
 
-pub mod bench;
+mod bench;
 mod client;
 mod endpoints;
 mod netns;
@@ -26,6 +27,7 @@ pub mod python;
 use std::io::Write;
 use std::time::Duration;
 
+pub use bench::{Bench, State};
 pub use client::{Probe, ScriptedClient, Spoken};
 pub use endpoints::{address, free_endpoint};
 pub use netns::{Cut, Namespace};

@@ -7,24 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use tests::{
-    BOUND, Node, NodeConfig, Outcome, PeerConfig, Role, ScriptedClient, ScriptedPeer, ensure,
+    BOUND, Bench, Outcome, PeerConfig, Role, ScriptedClient, ScriptedPeer, State, ensure,
     free_endpoint,
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Initial,
-    Active,
-    Passive,
-    Resigned,
-}
-
-const STATES: [State; 4] = [
-    State::Initial,
-    State::Active,
-    State::Passive,
-    State::Resigned,
-];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
@@ -90,123 +75,6 @@ fn expected(role: Role, state: State, event: Event) -> Seen {
     }
 }
 
-fn digit(role: Role, state: State) -> u8 {
-    match state {
-        State::Initial | State::Resigned => role.digit(),
-        State::Active => b'3',
-        State::Passive => b'4',
-    }
-}
-
-/// A server under test with the two who talk to it.
-struct Bench {
-    node: Node,
-    peer: ScriptedPeer,
-    client: ScriptedClient,
-}
-
-impl Bench {
-    fn start(role: Role, heartbeat: Duration, metadata: bool) -> Outcome<Self> {
-        let bind = free_endpoint();
-        let config = NodeConfig::new(role, &bind, heartbeat);
-        let peer = ScriptedPeer::start(&PeerConfig {
-            bind,
-            connect: config.local.clone(),
-            metadata,
-            // Twice a heartbeat: what is tested is the rule, not the luck of a busy machine.
-            period: heartbeat / 2,
-        });
-        let node = Node::start(&config)?;
-        peer.wait_subscribed(BOUND)?;
-        let client = ScriptedClient::connect(&config.frontend);
-        let bench = Self { node, peer, client };
-        bench.hears(State::Initial)?;
-        Ok(bench)
-    }
-
-    fn role(&self) -> Role {
-        self.node.config().role
-    }
-
-    /// Waits until the server publishes the digit of `state`.
-    fn hears(&self, state: State) -> Outcome<()> {
-        let digit = digit(self.role(), state);
-        let heard = self.peer.wait_digit(0, digit, BOUND);
-        heard.map_err(|error| self.node.process().describe(&error))?;
-        Ok(())
-    }
-
-    /// Says `digit` until the server publishes the digit of `state`.
-    fn moves(&self, said: u8, state: State) -> Outcome<()> {
-        let mark = self.peer.mark();
-        self.peer.say_digit(said);
-        let digit = digit(self.role(), state);
-        let heard = self.peer.wait_digit(mark, digit, BOUND);
-        heard.map_err(|error| self.node.process().describe(&error))?;
-        Ok(())
-    }
-
-    /// Brings the server, fresh from its start, into `state`.
-    fn bring_to(&self, state: State) -> Outcome<()> {
-        match state {
-            State::Initial => Ok(()),
-            State::Passive => self.moves(b'3', State::Passive),
-            State::Active => match self.role() {
-                Role::Primary => self.moves(b'2', State::Active),
-                Role::Backup => {
-                    self.moves(b'3', State::Passive)?;
-                    self.moves(b'1', State::Active)
-                }
-            },
-            State::Resigned => {
-                self.bring_to(State::Active)?;
-                self.peer.say_digit(b'4');
-                for _ in 0..100 {
-                    // The server does not say when it has heard the peer's digit, so it is asked
-                    // again until it has.
-                    self.node.switch_over();
-                    let heard = self.peer.next_heard(1, BOUND)?;
-                    let resigned = digit(self.role(), State::Resigned);
-                    if heard.iter().any(|heard| heard.digit() == Some(resigned)) {
-                        return Ok(());
-                    }
-                }
-                Err(self.node.process().describe("did not step back"))
-            }
-        }
-    }
-
-    /// For six of its heartbeats the server publishes the digit of `state` and no other.
-    fn stays(&self, state: State) -> Outcome<()> {
-        let heard = self.peer.next_heard(6, BOUND);
-        let heard = heard.map_err(|error| self.node.process().describe(&error))?;
-        let expected = digit(self.role(), state);
-        let all = heard.iter().all(|heard| heard.digit() == Some(expected));
-        ensure(all, || self.fails(&format!("did not stay {state:?}")))
-    }
-
-    /// The server answers exactly if it is active.
-    fn answers(&self, state: State) -> Outcome<()> {
-        let probe = self.client.probe()?;
-        let fits = match state {
-            State::Active => probe.is_served(),
-            State::Initial | State::Passive | State::Resigned => probe.is_refused(),
-        };
-        ensure(fits, || self.fails(&format!("{state:?}: {probe:?}")))
-    }
-
-    fn fails(&self, what: &str) -> String {
-        self.node.process().describe(what)
-    }
-
-    /// No message to a peer that did not ask for metadata had a second frame.
-    fn is_bare(&self) -> Outcome<()> {
-        let heard = self.peer.heard();
-        let bare = heard.iter().all(|heard| heard.frames.len() == 1);
-        ensure(bare, || self.fails("a bare peer got a second frame"))
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Case {
     role: Role,
@@ -255,7 +123,7 @@ impl Case {
                     // Voting is asking: the first request shows it.
                     bench.answers(state)?;
                 } else {
-                    let digit = digit(self.role, state);
+                    let digit = state.digit(self.role);
                     bench.peer.wait_digit(bench.peer.mark(), digit, BOUND)?;
                 }
                 if self.event == Event::RequestExpired && state == State::Active {
@@ -267,7 +135,7 @@ impl Case {
             Seen::Through(first, second) => {
                 let mark = bench.peer.mark();
                 bench.hears(first)?;
-                let digit = digit(self.role, second);
+                let digit = second.digit(self.role);
                 bench.peer.wait_digit(mark, digit, BOUND)?;
                 bench.stays(second)?;
                 bench.answers(second)
@@ -284,7 +152,7 @@ impl Case {
 fn run_table(heartbeat: Duration, at_once: usize) -> Outcome<()> {
     let mut cases = VecDeque::new();
     for role in [Role::Primary, Role::Backup] {
-        for state in STATES {
+        for state in State::ALL {
             for event in EVENTS {
                 cases.push_back(Case {
                     role,
