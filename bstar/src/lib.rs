@@ -1,1 +1,3 @@
 //! Binary Star.
+pub mod client;
+pub mod core;

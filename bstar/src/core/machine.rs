@@ -1,0 +1,583 @@
+//! The interpreter: one node of a pair, without a socket, a clock or a thread.
+//!
+//! Feed it what happens, with the time; then drain [`Machine::poll_output`] and call
+//! [`Machine::handle_timeout`] no later than [`Machine::next_deadline`]. Time must not go back
+//! from call to call.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::config::Config;
+use super::table::{Event, PAIR, Role, State, Table, Then};
+use super::wire::{Announced, Announcement, Heard, MAX_EPOCH, Metadata, Subscribers};
+
+/// One transition, and the rule that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transition {
+    /// The id of the row that fired.
+    pub row: &'static str,
+    /// The event that it fired on.
+    pub cause: Event,
+    /// The state before.
+    pub from: State,
+    /// The state now.
+    pub to: State,
+    /// The epoch that was entered, or the highest seen when this is no activation.
+    pub epoch: u64,
+}
+
+/// Why a node cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fatal {
+    /// Both nodes were given the same role.
+    #[error("the peer is configured as {0} too: give one node the role primary, the other backup")]
+    SameRole(Role),
+    /// The peer belongs to another pair.
+    #[error("the peer belongs to the pair {theirs:?}, this node to {ours:?}: check the endpoints")]
+    OtherPair {
+        /// The name of our pair.
+        ours: String,
+        /// The name that the peer gave.
+        theirs: String,
+    },
+    /// A row of the table says that this node ends. Only the Guide's table has such rows
+    /// outside the initial state.
+    #[error("the table ends this node: {0}")]
+    Row(&'static str),
+}
+
+/// What the machine wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Publish the state: the digit, and the text behind it if it is given.
+    Publish {
+        /// Frame 0.
+        state: Announced,
+        /// Frame 1, when every subscriber reads it.
+        metadata: Option<Metadata>,
+    },
+    /// The state changed.
+    Transition(Transition),
+    /// Somebody who is not our peer speaks to us. Said once; later ones are counted.
+    Stranger(Fatal),
+    /// The peer's timeout differs from ours; both use the larger. Said once for a difference.
+    TimeoutMismatch {
+        /// Our own peer timeout.
+        ours: Duration,
+        /// What the peer said.
+        theirs: Duration,
+    },
+    /// This node cannot go on.
+    Fatal(Fatal),
+}
+
+/// The answer to a client request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a request that is refused must not be begun"]
+pub enum Answer {
+    /// Serve it.
+    Accept,
+    /// Do not.
+    Refuse,
+}
+
+/// Why a node does not step back. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepBackError {
+    /// The node is not active.
+    #[error("this node is {0}, and only an active one can step back")]
+    NotActive(&'static str),
+    /// No passive peer has been heard within the peer timeout.
+    #[error("no passive peer is heard that could take over")]
+    Alone,
+}
+
+/// How often things happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Messages on the state channel that mean nothing.
+    pub garbage: u64,
+    /// Messages of someone who is not our peer.
+    pub strangers: u64,
+    /// Gaps between turns that were too long.
+    pub late: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Transitions.
+    pub transitions: u64,
+}
+
+/// What a node knows at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Our own state.
+    pub state: State,
+    /// Our epoch if we are active, else the highest seen; 0 before any.
+    pub epoch: u64,
+    /// What the peer said last, however long ago.
+    pub peer: Option<Announcement>,
+    /// How long the peer has been silent, or how long ago the guard began.
+    pub silence: Duration,
+    /// Whether the peer was heard within the peer timeout, or the guard has not passed.
+    pub fresh: bool,
+    /// The peer timeout in force: the larger of ours and the peer's.
+    pub timeout: Duration,
+    /// How often things happened.
+    pub counters: Counters,
+}
+
+/// One node of a pair.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    config: Config,
+    table: &'static Table,
+    incarnation: u64,
+    state: State,
+    /// The epoch of our last activation; it counts while we are active.
+    activation: u64,
+    /// The highest epoch that we know of, ours included.
+    epoch_seen: u64,
+    peer: Option<Announcement>,
+    /// The peer's last sign of life, or the begin of the guard.
+    silent_since: Instant,
+    /// When the peer was first heard, if it has not been silent for a peer timeout since.
+    hearing_since: Option<Instant>,
+    /// Since when a peer that says no more than its digit has been active beside us.
+    dual_since: Option<Instant>,
+    /// The peer timeout that the peer last gave, if it has not been silent for one since.
+    their_timeout: Option<Duration>,
+    last_turn: Instant,
+    next_publish: Instant,
+    subscribers: Subscribers,
+    publish: bool,
+    stranger_told: bool,
+    mismatch_told: Option<Duration>,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+}
+
+impl Machine {
+    /// A node that starts now. `incarnation` tells this life from others: draw it at random.
+    pub fn new(config: Config, incarnation: u64, now: Instant) -> Machine {
+        Machine::with_table(config, &PAIR, incarnation, now)
+    }
+
+    /// The same on another table.
+    pub fn with_table(
+        config: Config,
+        table: &'static Table,
+        incarnation: u64,
+        now: Instant,
+    ) -> Machine {
+        Machine {
+            config,
+            table,
+            incarnation,
+            state: State::Initial,
+            activation: 0,
+            epoch_seen: 0,
+            peer: None,
+            silent_since: now,
+            hearing_since: None,
+            dual_since: None,
+            their_timeout: None,
+            last_turn: now,
+            next_publish: now,
+            subscribers: Subscribers::default(),
+            publish: false,
+            stranger_told: false,
+            mismatch_told: None,
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// A message arrived on the state channel.
+    pub fn handle_peer<F: AsRef<[u8]>>(&mut self, frames: &[F], now: Instant) {
+        self.wake(now);
+        match Announcement::parse(frames) {
+            Ok(said) => self.hear(said, now),
+            Err(_) => self.counters.garbage += 1,
+        }
+    }
+
+    /// The XPUB handed up a message: somebody subscribed or left.
+    pub fn handle_subscription(&mut self, message: &[u8], now: Instant) {
+        self.wake(now);
+        self.publish |= self.subscribers.handle(message);
+    }
+
+    /// A client asks. Read the state channel to its end first, unless this node is active.
+    ///
+    /// A transition may come of it: drain the outputs before the request is begun.
+    pub fn handle_request(&mut self, now: Instant) -> Answer {
+        self.wake(now);
+        let event = if self.fresh(now) {
+            Event::RequestPeerFresh
+        } else {
+            Event::RequestPeerExpired
+        };
+        match self.fire(event, now) {
+            Then::Serve | Then::Vote => Answer::Accept,
+            _ => {
+                self.counters.refused += 1;
+                Answer::Refuse
+            }
+        }
+    }
+
+    /// The operator wants this node to step back in favour of its peer.
+    pub fn handle_step_back(&mut self, now: Instant) -> Result<(), StepBackError> {
+        self.wake(now);
+        let peer_ready = self.fresh(now)
+            && self
+                .peer
+                .as_ref()
+                .is_some_and(|p| p.state == Announced::Passive);
+        let event = if peer_ready {
+            Event::StepBackPeerReady
+        } else {
+            Event::StepBackAlone
+        };
+        let state = self.state;
+        match self.fire(event, now) {
+            Then::Refuse if state == State::Active => Err(StepBackError::Alone),
+            Then::Refuse => Err(StepBackError::NotActive(state.name(self.config.role()))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.wake(now);
+        if now >= self.next_publish {
+            self.publish = true;
+            self.next_publish = now + self.config.heartbeat();
+        }
+    }
+
+    /// When [`Machine::handle_timeout`] is due.
+    ///
+    /// This is well before the next heartbeat: a machine that is called often knows of a pause
+    /// of its own by the gap.
+    pub fn next_deadline(&self) -> Instant {
+        self.next_publish
+            .min(self.last_turn + self.config.longest_gap() / 4)
+    }
+
+    /// What is to be done next; `None` when all is done. Drain it after each call above.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.publish {
+            self.publish = false;
+            let metadata = self
+                .subscribers
+                .all_read_metadata()
+                .then(|| self.metadata());
+            return Some(Output::Publish {
+                state: self.announced(),
+                metadata,
+            });
+        }
+        self.outputs.pop_front()
+    }
+
+    /// The state of this node.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Our epoch if we are active, else the highest seen; 0 before any.
+    pub fn epoch(&self) -> u64 {
+        match self.state {
+            State::Active => self.activation,
+            State::Initial | State::Passive | State::Resigned => self.epoch_seen,
+        }
+    }
+
+    /// What this node knows, for those who watch.
+    pub fn status(&self, now: Instant) -> Status {
+        Status {
+            state: self.state,
+            epoch: self.epoch(),
+            peer: self.peer.clone(),
+            silence: now.saturating_duration_since(self.silent_since),
+            fresh: self.fresh(now),
+            timeout: self.timeout(),
+            counters: self.counters,
+        }
+    }
+
+    /// Each call passes here first: a gap that is too long is known before anything else.
+    fn wake(&mut self, now: Instant) {
+        let gap = now.saturating_duration_since(self.last_turn);
+        self.last_turn = now;
+        if gap > self.config.longest_gap() {
+            self.counters.late += 1;
+            self.hearing_since = None;
+            self.fire(Event::Late, now);
+        }
+    }
+
+    fn hear(&mut self, said: Announcement, now: Instant) {
+        if let Some(stranger) = self.stranger(&said) {
+            let then = self.fire(Event::Stranger, now);
+            match then {
+                Then::Ignore => self.tell_stranger(stranger),
+                Then::Exit => self.outputs.push_back(Output::Fatal(stranger)),
+                _ => self.live(said, now),
+            }
+            return;
+        }
+        if !self.fresh(now) {
+            self.hearing_since = None;
+            self.dual_since = None;
+            self.their_timeout = None;
+        }
+        if let Some(metadata) = &said.metadata {
+            self.epoch_seen = self.epoch_seen.max(metadata.epoch);
+            let theirs = metadata.timeout;
+            self.their_timeout = Some(theirs);
+            if theirs != self.config.timeout() && self.mismatch_told != Some(theirs) {
+                self.mismatch_told = Some(theirs);
+                let ours = self.config.timeout();
+                self.outputs
+                    .push_back(Output::TimeoutMismatch { ours, theirs });
+            }
+        }
+        let event = self.classify(&said, now);
+        if event == Event::PeerActiveBare && self.state == State::Active {
+            self.dual_since.get_or_insert(now);
+        } else if event != Event::PeerActiveBareLong {
+            self.dual_since = None;
+        }
+        self.live(said, now);
+        if let Then::Exit = self.fire(event, now) {
+            let row = self.table.row(self.config.role(), self.state, event).id;
+            self.outputs.push_back(Output::Fatal(Fatal::Row(row)));
+        }
+    }
+
+    /// Whose message it is not, if not our peer's.
+    fn stranger(&self, said: &Announcement) -> Option<Fatal> {
+        if let Some(metadata) = &said.metadata
+            && metadata.pair != *self.config.pair()
+        {
+            return Some(Fatal::OtherPair {
+                ours: self.config.pair().to_string(),
+                theirs: metadata.pair.to_string(),
+            });
+        }
+        let role = match (&said.metadata, said.state) {
+            (Some(metadata), _) => metadata.role,
+            (None, Announced::Initial(role)) => role,
+            (None, Announced::Active | Announced::Passive) => return None,
+        };
+        (role == self.config.role()).then_some(Fatal::SameRole(role))
+    }
+
+    fn tell_stranger(&mut self, stranger: Fatal) {
+        self.counters.strangers += 1;
+        if !self.stranger_told {
+            self.stranger_told = true;
+            self.outputs.push_back(Output::Stranger(stranger));
+        }
+    }
+
+    fn classify(&self, said: &Announcement, now: Instant) -> Event {
+        match (said.state, &said.metadata) {
+            (Announced::Initial(_), _) => Event::PeerInitial,
+            (Announced::Passive, _) => Event::PeerPassive,
+            (Announced::Active, None) => {
+                let long = self
+                    .dual_since
+                    .is_some_and(|since| now >= since + self.timeout());
+                if long {
+                    Event::PeerActiveBareLong
+                } else {
+                    Event::PeerActiveBare
+                }
+            }
+            (Announced::Active, Some(metadata)) => {
+                if self.is_deaf(metadata, now) {
+                    Event::PeerActiveDeaf
+                } else if metadata.epoch > self.epoch() {
+                    Event::PeerActiveHigher
+                } else if metadata.epoch == self.epoch() && self.config.role() == Role::Backup {
+                    // Parity keeps two activations apart; should they tie, the primary stays.
+                    Event::PeerActiveHigher
+                } else {
+                    Event::PeerActiveLower
+                }
+            }
+        }
+    }
+
+    /// A peer that has only just come back has not heard us yet either, and says so. It is deaf
+    /// when it still says so after a heartbeat in which we heard it.
+    fn is_deaf(&self, metadata: &Metadata, now: Instant) -> bool {
+        let hears_us = match metadata.heard {
+            Heard::Nothing => false,
+            Heard::Bare => true,
+            Heard::Incarnation(incarnation) => incarnation == self.incarnation,
+        };
+        let for_long = self
+            .hearing_since
+            .is_some_and(|since| now >= since + self.config.heartbeat());
+        !hears_us && for_long
+    }
+
+    fn live(&mut self, said: Announcement, now: Instant) {
+        self.peer = Some(said);
+        self.silent_since = now;
+        self.hearing_since.get_or_insert(now);
+    }
+
+    /// Applies the one row for this event, and says what it was.
+    fn fire(&mut self, event: Event, now: Instant) -> Then {
+        let row = self.table.row(self.config.role(), self.state, event);
+        let to = match row.then {
+            Then::Activate | Then::Vote => Some(State::Active),
+            Then::Yield => Some(State::Passive),
+            Then::Resign => Some(State::Resigned),
+            Then::Reset => Some(State::Initial),
+            Then::Stay | Then::Guard | Then::Ignore | Then::Serve | Then::Refuse | Then::Exit => {
+                None
+            }
+        };
+        if let Then::Guard | Then::Resign = row.then {
+            self.silent_since = now;
+        }
+        if let Some(to) = to {
+            self.enter(to, row.id, event);
+        }
+        row.then
+    }
+
+    fn enter(&mut self, to: State, row: &'static str, cause: Event) {
+        let from = self.state;
+        self.state = to;
+        self.dual_since = None;
+        if to == State::Active {
+            self.activation = next_epoch(self.epoch_seen, self.config.role());
+            self.epoch_seen = self.activation;
+        }
+        self.counters.transitions += 1;
+        self.publish = true;
+        let epoch = self.epoch();
+        self.outputs.push_back(Output::Transition(Transition {
+            row,
+            cause,
+            from,
+            to,
+            epoch,
+        }));
+    }
+
+    fn fresh(&self, now: Instant) -> bool {
+        now < self.silent_since + self.timeout()
+    }
+
+    /// The larger of our peer timeout and the peer's.
+    fn timeout(&self) -> Duration {
+        let theirs = self
+            .peer
+            .as_ref()
+            .and_then(|p| p.metadata.as_ref())
+            .map(|m| m.timeout);
+        theirs.map_or(self.config.timeout(), |theirs| {
+            theirs.max(self.config.timeout())
+        })
+    }
+
+    fn announced(&self) -> Announced {
+        Announced::of(self.config.role(), self.state)
+    }
+
+    fn metadata(&self) -> Metadata {
+        // A guard keeps the peer fresh without its having spoken: only `hearing_since` tells.
+        let spoke = self.hearing_since.is_some() && self.fresh(self.last_turn);
+        let heard = match &self.peer {
+            Some(Announcement {
+                metadata: Some(m), ..
+            }) if spoke => Heard::Incarnation(m.incarnation),
+            Some(Announcement { metadata: None, .. }) if spoke => Heard::Bare,
+            _ => Heard::Nothing,
+        };
+        Metadata {
+            pair: self.config.pair().clone(),
+            role: self.config.role(),
+            incarnation: self.incarnation,
+            epoch: self.epoch(),
+            heard,
+            timeout: self.config.timeout(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Machine {
+    /// All that decides what this node will do, with ages instead of times and no counters, for
+    /// a search to tell states apart. The pattern names every field, so that none is forgotten.
+    pub(super) fn canonical(&self, now: Instant) -> impl std::hash::Hash + PartialEq + use<> {
+        let Machine {
+            config,
+            table: _,
+            incarnation,
+            state,
+            activation,
+            epoch_seen,
+            peer,
+            silent_since,
+            hearing_since,
+            dual_since,
+            their_timeout,
+            last_turn,
+            next_publish,
+            subscribers,
+            publish,
+            stranger_told: _,
+            mismatch_told: _,
+            counters: _,
+            outputs,
+        } = self;
+        assert!(
+            outputs.is_empty() && !publish,
+            "a state between two steps is drained"
+        );
+        // Beyond these ages nothing changes any more.
+        let age = |since: Instant, bound: Duration| now.duration_since(since).min(bound);
+        (
+            (*incarnation, *state, *activation, *epoch_seen, peer.clone()),
+            age(*silent_since, self.timeout()),
+            hearing_since.map(|since| age(since, config.heartbeat())),
+            dual_since.map(|since| age(since, self.timeout())),
+            *their_timeout,
+            age(*last_turn, config.longest_gap() + Duration::from_millis(1)),
+            next_publish.saturating_duration_since(now),
+            *subscribers,
+        )
+    }
+}
+
+/// The smallest number above all seen that has the role's parity: odd for a primary, even for a
+/// backup, so that no two activations share one.
+fn next_epoch(seen: u64, role: Role) -> u64 {
+    let next = seen.min(MAX_EPOCH) + 1;
+    let odd = next % 2 == 1;
+    if odd == (role == Role::Primary) {
+        next
+    } else {
+        next + 1
+    }
+}

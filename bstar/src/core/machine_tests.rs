@@ -1,0 +1,423 @@
+//! The machine's rules, one by one, on fabricated time.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const OURS: u64 = 0xa;
+const THEIRS: u64 = 0xb;
+
+/// A machine and its time.
+struct Bench {
+    machine: Machine,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(role: Role) -> Bench {
+        let now = Instant::now();
+        Bench {
+            machine: Machine::new(Config::new(role), OURS, now),
+            now,
+        }
+    }
+
+    /// A node that has become active or passive by what its peer said.
+    fn in_state(role: Role, state: State) -> Bench {
+        let mut bench = Bench::new(role);
+        match state {
+            State::Initial => {}
+            State::Active if role == Role::Primary => bench.hear("2"),
+            State::Active => {
+                bench.hear("3");
+                bench.hear("1");
+            }
+            State::Passive => bench.hear("3"),
+            State::Resigned => {
+                bench = Bench::in_state(role, State::Active);
+                bench.hear("4");
+                bench.machine.handle_step_back(bench.now).unwrap();
+            }
+        }
+        assert_eq!(bench.state(), state);
+        bench.drain();
+        bench
+    }
+
+    fn state(&self) -> State {
+        self.machine.state()
+    }
+
+    fn hear(&mut self, digit: &str) {
+        self.machine.handle_peer(&[digit], self.now);
+    }
+
+    fn hear_more(&mut self, digit: &str, epoch: u64, heard: Heard) {
+        let said = Metadata {
+            pair: PairId::default(),
+            role: self.machine.config().role().other(),
+            incarnation: THEIRS,
+            epoch,
+            heard,
+            timeout: 2 * HEARTBEAT,
+        };
+        self.machine
+            .handle_peer(&[digit, &said.to_string()], self.now);
+    }
+
+    fn request(&mut self) -> Answer {
+        self.machine.handle_request(self.now)
+    }
+
+    /// Time passes while the machine runs as its host runs it.
+    fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now = end.min(self.machine.next_deadline());
+            self.machine.handle_timeout(self.now);
+        }
+    }
+
+    fn drain(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.machine.poll_output()).collect()
+    }
+
+    fn rows(&mut self) -> Vec<&'static str> {
+        let rows = self.drain().into_iter().filter_map(|output| match output {
+            Output::Transition(transition) => Some(transition.row),
+            _ => None,
+        });
+        rows.collect()
+    }
+}
+
+fn beats(count: f64) -> Duration {
+    HEARTBEAT.mul_f64(count)
+}
+
+#[test]
+fn the_guides_table_holds_where_it_is_not_amended() {
+    use State::{Active, Initial, Passive};
+    let cases = [
+        (Role::Primary, Initial, "2", Active),
+        (Role::Primary, Initial, "3", Passive),
+        (Role::Primary, Initial, "4", Initial),
+        (Role::Backup, Initial, "1", Initial),
+        (Role::Backup, Initial, "3", Passive),
+        (Role::Backup, Initial, "4", Initial),
+        (Role::Primary, Active, "2", Active),
+        (Role::Primary, Active, "4", Active),
+        (Role::Backup, Active, "1", Active),
+        (Role::Backup, Active, "4", Active),
+        (Role::Primary, Passive, "2", Active),
+        (Role::Backup, Passive, "1", Active),
+        (Role::Primary, Passive, "3", Passive),
+        (Role::Backup, Passive, "3", Passive),
+    ];
+    for (role, state, digit, expected) in cases {
+        let mut bench = Bench::in_state(role, state);
+        bench.hear(digit);
+        assert_eq!(bench.state(), expected, "{role} {state:?} hears {digit}");
+    }
+}
+
+#[test]
+fn b13_a_primary_serves_only_after_the_guard() {
+    let mut bench = Bench::new(Role::Primary);
+    bench.run_for(beats(1.9));
+    assert_eq!(bench.request(), Answer::Refuse);
+    bench.run_for(beats(0.1));
+    assert_eq!(bench.request(), Answer::Accept);
+    assert_eq!(bench.rows(), ["initial-primary-vote"]);
+}
+
+#[test]
+fn a_backup_that_was_never_paired_refuses() {
+    let mut bench = Bench::new(Role::Backup);
+    bench.run_for(beats(100.0));
+    assert_eq!(bench.request(), Answer::Refuse);
+}
+
+#[test]
+fn a_passive_node_is_voted_active_after_the_timeout_and_not_before() {
+    for role in Role::ALL {
+        let mut bench = Bench::in_state(role, State::Passive);
+        bench.run_for(beats(1.99));
+        assert_eq!(bench.request(), Answer::Refuse);
+        bench.run_for(beats(0.01));
+        assert_eq!(bench.request(), Answer::Accept);
+        assert_eq!(bench.rows(), ["passive-vote"]);
+    }
+}
+
+#[test]
+fn b02_a_node_that_was_away_steps_back_before_it_serves() {
+    for role in Role::ALL {
+        let mut bench = Bench::in_state(role, State::Active);
+        bench.now += beats(1.0);
+        assert_eq!(
+            bench.request(),
+            Answer::Accept,
+            "nobody can have taken over yet"
+        );
+        bench.now += beats(1.001);
+        assert_eq!(bench.request(), Answer::Refuse);
+        assert_eq!(bench.rows(), ["active-late"]);
+        // Alone it serves again, but only after a peer timeout of its own.
+        bench.run_for(beats(1.9));
+        assert_eq!(bench.request(), Answer::Refuse);
+        bench.run_for(beats(0.1));
+        assert_eq!(bench.request(), Answer::Accept);
+        assert_eq!(bench.rows(), ["resigned-vote"]);
+    }
+}
+
+#[test]
+fn a_node_that_runs_is_never_late() {
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    bench.run_for(beats(50.0));
+    assert_eq!(bench.machine.status(bench.now).counters.late, 0);
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[test]
+fn b12_a_stall_is_no_reason_to_take_over() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    bench.now += beats(5.0);
+    assert_eq!(
+        bench.request(),
+        Answer::Refuse,
+        "its heartbeats may wait unread"
+    );
+    bench.run_for(beats(1.9));
+    assert_eq!(bench.request(), Answer::Refuse);
+    bench.run_for(beats(0.1));
+    assert_eq!(bench.request(), Answer::Accept);
+}
+
+#[test]
+fn b05_the_same_role_twice_ends_an_initial_node_only() {
+    let mut bench = Bench::new(Role::Primary);
+    bench.hear("1");
+    assert!(
+        bench
+            .drain()
+            .contains(&Output::Fatal(Fatal::SameRole(Role::Primary)))
+    );
+
+    for state in [State::Active, State::Passive, State::Resigned] {
+        let mut bench = Bench::in_state(Role::Primary, state);
+        bench.run_for(beats(1.0));
+        bench.drain();
+        bench.hear("1");
+        bench.hear("1");
+        assert_eq!(
+            bench.drain(),
+            [Output::Stranger(Fatal::SameRole(Role::Primary))]
+        );
+        assert_eq!(bench.state(), state);
+        let status = bench.machine.status(bench.now);
+        assert_eq!(status.counters.strangers, 2);
+        assert_eq!(status.silence, beats(1.0), "a stranger is no sign of life");
+    }
+}
+
+#[test]
+fn b14_another_pair_is_a_stranger() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    let said =
+        "bstar/1 pair=other role=primary inc=000000000000000b epoch=9 heard=none timeout=2000";
+    bench.machine.handle_peer(&["1", said], bench.now);
+    assert_eq!(bench.state(), State::Passive);
+    assert_eq!(bench.machine.epoch(), 0, "its epoch means nothing to us");
+    assert!(matches!(
+        bench.drain()[..],
+        [Output::Stranger(Fatal::OtherPair { .. })]
+    ));
+}
+
+#[test]
+fn b06_garbage_is_no_sign_of_life() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    for _ in 0..20 {
+        bench.run_for(beats(0.1));
+        bench.hear("5");
+        bench.machine.handle_peer(&["3", "3"], bench.now);
+    }
+    assert_eq!(bench.machine.status(bench.now).counters.garbage, 40);
+    assert_eq!(bench.request(), Answer::Accept);
+}
+
+#[test]
+fn b01_of_two_actives_the_higher_epoch_stays() {
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    assert_eq!(bench.machine.epoch(), 1);
+    bench.hear_more("3", 0, Heard::Incarnation(OURS));
+    assert_eq!(bench.state(), State::Active);
+    bench.hear_more("3", 2, Heard::Incarnation(OURS));
+    assert_eq!(bench.rows(), ["active-dual-higher"]);
+    bench.hear_more("3", 2, Heard::Incarnation(OURS));
+    assert_eq!(bench.rows(), ["resigned-peer-active"]);
+}
+
+#[test]
+fn on_a_tie_the_primary_stays() {
+    let mut primary = Bench::in_state(Role::Primary, State::Active);
+    primary.hear_more("3", 1, Heard::Incarnation(OURS));
+    assert_eq!(primary.state(), State::Active);
+    let mut backup = Bench::in_state(Role::Backup, State::Active);
+    backup.hear_more("3", 2, Heard::Incarnation(OURS));
+    assert_eq!(backup.state(), State::Resigned);
+}
+
+#[test]
+fn whom_the_peer_cannot_hear_resigns_whatever_the_epochs() {
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    bench.run_for(beats(3.0));
+    bench.hear_more("3", 0, Heard::Nothing);
+    assert_eq!(
+        bench.state(),
+        State::Active,
+        "a peer just back has not heard us yet"
+    );
+    bench.run_for(beats(1.0));
+    bench.hear_more("3", 0, Heard::Nothing);
+    assert_eq!(bench.rows(), ["active-dual-deaf"]);
+}
+
+#[test]
+fn a_bare_peer_is_given_a_peer_timeout_to_give_way() {
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    for _ in 0..2 {
+        bench.hear("3");
+        assert_eq!(bench.state(), State::Active);
+        bench.run_for(beats(0.99));
+    }
+    bench.run_for(beats(0.02));
+    bench.hear("3");
+    assert_eq!(bench.rows(), ["active-dual-bare-long"]);
+    // It went away instead: then that was no long conflict.
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    bench.hear("3");
+    bench.run_for(beats(2.0));
+    bench.hear("3");
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[test]
+fn of_two_passives_the_primary_resigns() {
+    let mut bench = Bench::in_state(Role::Primary, State::Passive);
+    bench.hear("4");
+    assert_eq!(bench.rows(), ["passive-dual-primary"]);
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    bench.hear("4");
+    assert_eq!(bench.state(), State::Passive);
+}
+
+#[test]
+fn a_node_steps_back_only_for_a_passive_peer() {
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    assert_eq!(
+        bench.machine.handle_step_back(bench.now),
+        Err(StepBackError::Alone)
+    );
+    bench.hear("4");
+    assert_eq!(bench.machine.handle_step_back(bench.now), Ok(()));
+    assert_eq!(
+        bench.machine.handle_step_back(bench.now),
+        Err(StepBackError::NotActive("resigned"))
+    );
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    bench.hear("4");
+    bench.run_for(beats(2.0));
+    assert_eq!(
+        bench.machine.handle_step_back(bench.now),
+        Err(StepBackError::Alone)
+    );
+}
+
+#[test]
+fn b09_state_is_published_at_once_and_every_heartbeat() {
+    let mut bench = Bench::new(Role::Primary);
+    let digits = |bench: &mut Bench| -> Vec<u8> {
+        let published = bench.drain().into_iter().filter_map(|output| match output {
+            Output::Publish { state, .. } => Some(state.digit()),
+            _ => None,
+        });
+        published.collect()
+    };
+    bench.machine.handle_subscription(b"\x01", bench.now);
+    assert_eq!(digits(&mut bench), b"1");
+    bench.machine.handle_timeout(bench.now);
+    assert_eq!(
+        digits(&mut bench),
+        b"1",
+        "the first heartbeat is due at the start"
+    );
+    bench.hear("2");
+    assert_eq!(digits(&mut bench), b"3");
+    let mut sent = Vec::new();
+    for _ in 0..40 {
+        bench.run_for(beats(0.25));
+        sent.extend(digits(&mut bench));
+    }
+    assert_eq!(sent, b"3333333333"[..].to_vec());
+}
+
+#[test]
+fn metadata_is_for_those_who_ask() {
+    let mut bench = Bench::new(Role::Backup);
+    bench.machine.handle_subscription(b"\x01", bench.now);
+    assert!(matches!(
+        bench.drain()[..],
+        [Output::Publish { metadata: None, .. }]
+    ));
+    bench.machine.handle_subscription(b"\x01bstar/1", bench.now);
+    bench.hear_more("1", 0, Heard::Nothing);
+    bench.machine.handle_subscription(b"\x01bstar/1", bench.now);
+    let [
+        Output::Publish {
+            metadata: Some(metadata),
+            ..
+        },
+    ] = &bench.drain()[..]
+    else {
+        panic!("no metadata")
+    };
+    assert_eq!(metadata.heard, Heard::Incarnation(THEIRS));
+}
+
+#[test]
+fn unequal_timeouts_mean_the_larger() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    let said =
+        "bstar/1 pair=bstar role=primary inc=000000000000000b epoch=1 heard=none timeout=5000";
+    bench.machine.handle_peer(&["3", said], bench.now);
+    bench.machine.handle_peer(&["3", said], bench.now);
+    let mismatch = Output::TimeoutMismatch {
+        ours: beats(2.0),
+        theirs: beats(5.0),
+    };
+    assert_eq!(bench.drain(), [mismatch]);
+    bench.run_for(beats(4.9));
+    assert_eq!(bench.request(), Answer::Refuse);
+    bench.run_for(beats(0.1));
+    assert_eq!(bench.request(), Answer::Accept);
+}
+
+#[test]
+fn an_activation_takes_the_next_epoch_of_its_parity() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    bench.hear_more("3", 7, Heard::Nothing);
+    bench.run_for(beats(2.0));
+    assert_eq!(bench.request(), Answer::Accept);
+    assert_eq!(bench.machine.epoch(), 8);
+    let mut bench = Bench::in_state(Role::Primary, State::Passive);
+    bench.hear_more("3", 8, Heard::Nothing);
+    bench.hear_more("2", 8, Heard::Nothing);
+    assert_eq!(bench.machine.epoch(), 9);
+    let mut bench = Bench::in_state(Role::Primary, State::Passive);
+    bench.hear_more("2", MAX_EPOCH, Heard::Nothing);
+    assert_eq!(bench.machine.epoch(), MAX_EPOCH + 1);
+}

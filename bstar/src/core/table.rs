@@ -1,0 +1,550 @@
+//! The rules of a pair as data.
+//!
+//! ```text
+//!            peer 2 (primary), vote                    late, step back,
+//!           ┌──────────────────────────┐            higher epoch, deaf peer
+//!           │                          ▼          ┌────────────────────────┐
+//!      ┌─────────┐                ┌────────┐      │                        ▼
+//!  ●──▶│ Initial │                │ Active │──────┘                  ┌──────────┐
+//!      └─────────┘                └────────┘◀────── vote, peer 2 ────│ Resigned │
+//!           │                          ▲              (primary)      └──────────┘
+//!           │                          │ vote, peer in its             │      ▲
+//!           │       ┌─────────┐        │ initial state                 │      │ peer passive
+//!           └──────▶│ Passive │────────┘                               │      │ (primary)
+//!         peer      └─────────┘◀───────────── peer active ─────────────┘      │
+//!         active         └────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A [`Row`] says what one node does in one state on one or more events; a [`Table`] is the
+//! rows, checked to be total: each combination of role, state and event is covered by exactly
+//! one row. There is one interpreter, [`Machine`](crate::core::Machine), and no rule beside the
+//! table. [`PAIR`] is our pair; [`GUIDE`](crate::core::GUIDE) is the machine of the Guide's
+//! chapter 4, for comparison.
+
+use std::fmt;
+
+/// Which half of the pair a node is configured to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The node that is active at first, and wins a tie.
+    Primary,
+    /// The node that stands by.
+    Backup,
+}
+
+impl Role {
+    /// Both roles.
+    pub const ALL: [Role; 2] = [Role::Primary, Role::Backup];
+
+    /// The other half of the pair.
+    pub const fn other(self) -> Role {
+        match self {
+            Role::Primary => Role::Backup,
+            Role::Backup => Role::Primary,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Primary => "primary",
+            Role::Backup => "backup",
+        })
+    }
+}
+
+/// Where a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// Started, and not paired in this life: the Guide's states "primary" and "backup".
+    Initial,
+    /// Serves clients.
+    Active,
+    /// Stands by, and takes over when the active node is gone and a client asks.
+    Passive,
+    /// Was active (or passive) in this life and stepped back. It announces its initial state,
+    /// so that a passive peer takes over at once, and unlike an initial backup it may be voted
+    /// active again when the peer stays silent.
+    Resigned,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [State; 4] = [
+        State::Initial,
+        State::Active,
+        State::Passive,
+        State::Resigned,
+    ];
+
+    /// The name that logs and status lines use: an initial node is called by its role.
+    pub const fn name(self, role: Role) -> &'static str {
+        match (self, role) {
+            (State::Initial, Role::Primary) => "primary",
+            (State::Initial, Role::Backup) => "backup",
+            (State::Active, _) => "active",
+            (State::Passive, _) => "passive",
+            (State::Resigned, _) => "resigned",
+        }
+    }
+}
+
+/// What can happen to a node, after classification: a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Event {
+    /// The peer announces its initial state (it started, restarted or resigned).
+    PeerInitial,
+    /// The peer is active and says no more than that, as the Guide's servers do.
+    PeerActiveBare,
+    /// As above, and we have both been active for a peer timeout.
+    PeerActiveBareLong,
+    /// The peer is active, of an epoch lower than ours.
+    PeerActiveLower,
+    /// The peer is active, of an epoch higher than ours.
+    PeerActiveHigher,
+    /// The peer is active and says that it cannot hear us, though we have heard it for a
+    /// heartbeat.
+    PeerActiveDeaf,
+    /// The peer is passive.
+    PeerPassive,
+    /// Whoever speaks is not our peer: it has our own role, or names another pair.
+    Stranger,
+    /// A client request while the peer was heard within the peer timeout.
+    RequestPeerFresh,
+    /// A client request while the peer has been silent for the peer timeout: a vote.
+    RequestPeerExpired,
+    /// This node did not run for so long that the peer may have taken over.
+    Late,
+    /// The operator asks this node to step back, and the peer is heard to be passive.
+    StepBackPeerReady,
+    /// The operator asks this node to step back, and no passive peer is heard.
+    StepBackAlone,
+}
+
+impl Event {
+    /// Every event.
+    pub const ALL: [Event; 13] = [
+        Event::PeerInitial,
+        Event::PeerActiveBare,
+        Event::PeerActiveBareLong,
+        Event::PeerActiveLower,
+        Event::PeerActiveHigher,
+        Event::PeerActiveDeaf,
+        Event::PeerPassive,
+        Event::Stranger,
+        Event::RequestPeerFresh,
+        Event::RequestPeerExpired,
+        Event::Late,
+        Event::StepBackPeerReady,
+        Event::StepBackAlone,
+    ];
+
+    /// The name that logs and status lines use as the cause of a transition.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Event::PeerInitial => "peer-initial",
+            Event::PeerActiveBare => "peer-active-bare",
+            Event::PeerActiveBareLong => "peer-active-bare-long",
+            Event::PeerActiveLower => "peer-active-lower",
+            Event::PeerActiveHigher => "peer-active-higher",
+            Event::PeerActiveDeaf => "peer-active-deaf",
+            Event::PeerPassive => "peer-passive",
+            Event::Stranger => "stranger",
+            Event::RequestPeerFresh => "request-peer-fresh",
+            Event::RequestPeerExpired => "request-peer-expired",
+            Event::Late => "late",
+            Event::StepBackPeerReady => "step-back",
+            Event::StepBackAlone => "step-back-alone",
+        }
+    }
+
+    const fn is_request(self) -> bool {
+        matches!(self, Event::RequestPeerFresh | Event::RequestPeerExpired)
+    }
+}
+
+/// What a row does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Then {
+    /// Nothing changes. Said by a peer, it is a sign of life.
+    Stay,
+    /// Nothing changes, but the peer's silence counts from now: the start-up guard anew.
+    Guard,
+    /// Nothing changes, and it is no sign of life: counted, and logged once.
+    Ignore,
+    /// Becomes active.
+    Activate,
+    /// Becomes passive.
+    Yield,
+    /// Becomes resigned, with the start-up guard anew.
+    Resign,
+    /// Goes back to the literal initial state. Only the Guide's table does this.
+    Reset,
+    /// The request is served.
+    Serve,
+    /// The request voted: becomes active, and the request is served.
+    Vote,
+    /// The request, or the wish, is refused.
+    Refuse,
+    /// The node cannot go on.
+    Exit,
+}
+
+/// The roles that a row holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Roles {
+    /// Only the primary.
+    Primary,
+    /// Only the backup.
+    Backup,
+    /// Either half.
+    Both,
+}
+
+impl Roles {
+    const fn contain(self, role: usize) -> bool {
+        match self {
+            Roles::Primary => role == Role::Primary as usize,
+            Roles::Backup => role == Role::Backup as usize,
+            Roles::Both => true,
+        }
+    }
+}
+
+/// One rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The name by which logs, metrics and pictures call this rule.
+    pub id: &'static str,
+    /// Whom it holds for.
+    pub roles: Roles,
+    /// In which state.
+    pub state: State,
+    /// On which events.
+    pub on: &'static [Event],
+    /// What happens.
+    pub then: Then,
+}
+
+const ROLE_COUNT: usize = Role::ALL.len();
+const STATE_COUNT: usize = State::ALL.len();
+const EVENT_COUNT: usize = Event::ALL.len();
+const NO_ROW: u8 = u8::MAX;
+
+/// Why some rows are not a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// A combination that no row covers.
+    #[error("no row for a {role} in state {state:?} on {event:?}")]
+    Missing {
+        /// The role that is not covered.
+        role: Role,
+        /// The state that is not covered.
+        state: State,
+        /// The event that is not covered.
+        event: Event,
+    },
+    /// A combination that two rows cover.
+    #[error("two rows, {first} and {second}, for the same combination")]
+    Doubled {
+        /// The row that came first.
+        first: &'static str,
+        /// The row that covers the same again.
+        second: &'static str,
+    },
+    /// A row whose action does not answer its event: a request is served, voted or refused, and
+    /// nothing else is served or voted.
+    #[error("row {row} does not answer its event")]
+    Unfit {
+        /// The row in question.
+        row: &'static str,
+    },
+    /// More rows than a table can index.
+    #[error("more than 254 rows")]
+    TooMany,
+}
+
+/// Rows that are total over role, state and event.
+#[derive(Debug)]
+pub struct Table {
+    rows: &'static [Row],
+    index: [[[u8; EVENT_COUNT]; STATE_COUNT]; ROLE_COUNT],
+}
+
+impl Table {
+    /// Checks that each combination of role, state and event is covered exactly once.
+    pub const fn new(rows: &'static [Row]) -> Result<Table, TableError> {
+        if rows.len() >= NO_ROW as usize {
+            return Err(TableError::TooMany);
+        }
+        let mut index = [[[NO_ROW; EVENT_COUNT]; STATE_COUNT]; ROLE_COUNT];
+        let mut r = 0;
+        while r < rows.len() {
+            let row = &rows[r];
+            let mut e = 0;
+            while e < row.on.len() {
+                if !fits(row.on[e], row.then) {
+                    return Err(TableError::Unfit { row: row.id });
+                }
+                let mut role = 0;
+                while role < ROLE_COUNT {
+                    if row.roles.contain(role) {
+                        let cell = &mut index[role][row.state as usize][row.on[e] as usize];
+                        if *cell != NO_ROW {
+                            let first = rows[*cell as usize].id;
+                            return Err(TableError::Doubled {
+                                first,
+                                second: row.id,
+                            });
+                        }
+                        *cell = r as u8;
+                    }
+                    role += 1;
+                }
+                e += 1;
+            }
+            r += 1;
+        }
+        match first_gap(&index) {
+            Some(missing) => Err(missing),
+            None => Ok(Table { rows, index }),
+        }
+    }
+
+    /// The one row for this combination.
+    pub fn row(&self, role: Role, state: State, event: Event) -> &'static Row {
+        let at = self.index[role as usize][state as usize][event as usize];
+        &self.rows[usize::from(at)]
+    }
+
+    /// All rows, in the order in which they are written.
+    pub fn rows(&self) -> &'static [Row] {
+        self.rows
+    }
+}
+
+const fn fits(event: Event, then: Then) -> bool {
+    match then {
+        Then::Serve | Then::Vote => event.is_request(),
+        Then::Refuse => {
+            event.is_request() || matches!(event, Event::StepBackPeerReady | Event::StepBackAlone)
+        }
+        Then::Ignore => matches!(event, Event::Stranger),
+        Then::Stay
+        | Then::Guard
+        | Then::Activate
+        | Then::Yield
+        | Then::Resign
+        | Then::Reset
+        | Then::Exit => !event.is_request(),
+    }
+}
+
+const fn first_gap(index: &[[[u8; EVENT_COUNT]; STATE_COUNT]; ROLE_COUNT]) -> Option<TableError> {
+    let mut role = 0;
+    while role < ROLE_COUNT {
+        let mut state = 0;
+        while state < STATE_COUNT {
+            let mut event = 0;
+            while event < EVENT_COUNT {
+                if index[role][state][event] == NO_ROW {
+                    return Some(TableError::Missing {
+                        role: Role::ALL[role],
+                        state: State::ALL[state],
+                        event: Event::ALL[event],
+                    });
+                }
+                event += 1;
+            }
+            state += 1;
+        }
+        role += 1;
+    }
+    None
+}
+
+pub(super) const fn row(
+    id: &'static str,
+    roles: Roles,
+    state: State,
+    on: &'static [Event],
+    then: Then,
+) -> Row {
+    Row {
+        id,
+        roles,
+        state,
+        on,
+        then,
+    }
+}
+
+pub(super) const fn checked(rows: &'static [Row]) -> Table {
+    match Table::new(rows) {
+        Ok(table) => table,
+        Err(_) => panic!("the table is not total, or covers something twice"),
+    }
+}
+
+pub(super) const ANY_ACTIVE: &[Event] = &[
+    Event::PeerActiveBare,
+    Event::PeerActiveBareLong,
+    Event::PeerActiveLower,
+    Event::PeerActiveHigher,
+    Event::PeerActiveDeaf,
+];
+pub(super) const ANY_STEP_BACK: &[Event] = &[Event::StepBackPeerReady, Event::StepBackAlone];
+pub(super) const ANY_REQUEST: &[Event] = &[Event::RequestPeerFresh, Event::RequestPeerExpired];
+
+/// Our pair.
+///
+/// What differs from the Guide's table, and why, is told in `docs/architecture.md`; in short: no
+/// state is a dead end, two actives or two passives resolve themselves, and a node that was away
+/// steps back before it serves again.
+pub static PAIR: Table = checked(ROWS);
+
+// A table reads as one: a rule, a line.
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    // Initial: a primary may be voted active once the guard has passed; a backup never, since
+    // only one that was paired knows that the service has already moved to it.
+    row("initial-primary-meets-backup", Roles::Primary, State::Initial, &[Event::PeerInitial], Then::Activate),
+    row("initial-backup-waits", Roles::Backup, State::Initial, &[Event::PeerInitial], Then::Stay),
+    row("initial-peer-active", Roles::Both, State::Initial, ANY_ACTIVE, Then::Yield),
+    row("initial-peer-passive", Roles::Both, State::Initial, &[Event::PeerPassive], Then::Stay),
+    row("initial-stranger", Roles::Both, State::Initial, &[Event::Stranger], Then::Exit),
+    row("initial-refuse", Roles::Both, State::Initial, &[Event::RequestPeerFresh], Then::Refuse),
+    row("initial-primary-vote", Roles::Primary, State::Initial, &[Event::RequestPeerExpired], Then::Vote),
+    row("initial-backup-refuse", Roles::Backup, State::Initial, &[Event::RequestPeerExpired], Then::Refuse),
+    row("initial-late", Roles::Both, State::Initial, &[Event::Late], Then::Guard),
+    row("initial-step-back", Roles::Both, State::Initial, ANY_STEP_BACK, Then::Refuse),
+    // Active: serves, until there is a reason to believe that the peer serves too.
+    row("active-peer-initial", Roles::Both, State::Active, &[Event::PeerInitial], Then::Stay),
+    row("active-peer-passive", Roles::Both, State::Active, &[Event::PeerPassive], Then::Stay),
+    row("active-dual-bare", Roles::Both, State::Active, &[Event::PeerActiveBare], Then::Stay),
+    row("active-dual-bare-long", Roles::Both, State::Active, &[Event::PeerActiveBareLong], Then::Resign),
+    row("active-dual-lower", Roles::Both, State::Active, &[Event::PeerActiveLower], Then::Stay),
+    row("active-dual-higher", Roles::Both, State::Active, &[Event::PeerActiveHigher], Then::Resign),
+    row("active-dual-deaf", Roles::Both, State::Active, &[Event::PeerActiveDeaf], Then::Resign),
+    row("active-stranger", Roles::Both, State::Active, &[Event::Stranger], Then::Ignore),
+    row("active-serve", Roles::Both, State::Active, ANY_REQUEST, Then::Serve),
+    row("active-late", Roles::Both, State::Active, &[Event::Late], Then::Resign),
+    row("active-step-back", Roles::Both, State::Active, &[Event::StepBackPeerReady], Then::Resign),
+    row("active-step-back-alone", Roles::Both, State::Active, &[Event::StepBackAlone], Then::Refuse),
+    // Passive: takes over when the peer is back in its initial state, or is gone and asked for.
+    row("passive-peer-initial", Roles::Both, State::Passive, &[Event::PeerInitial], Then::Activate),
+    row("passive-peer-active", Roles::Both, State::Passive, ANY_ACTIVE, Then::Stay),
+    row("passive-dual-primary", Roles::Primary, State::Passive, &[Event::PeerPassive], Then::Resign),
+    row("passive-dual-backup", Roles::Backup, State::Passive, &[Event::PeerPassive], Then::Stay),
+    row("passive-stranger", Roles::Both, State::Passive, &[Event::Stranger], Then::Ignore),
+    row("passive-refuse", Roles::Both, State::Passive, &[Event::RequestPeerFresh], Then::Refuse),
+    row("passive-vote", Roles::Both, State::Passive, &[Event::RequestPeerExpired], Then::Vote),
+    row("passive-late", Roles::Both, State::Passive, &[Event::Late], Then::Guard),
+    row("passive-step-back", Roles::Both, State::Passive, ANY_STEP_BACK, Then::Refuse),
+    // Resigned: offers the service, and takes it again only when nobody else can.
+    row("resigned-primary-meets-backup", Roles::Primary, State::Resigned, &[Event::PeerInitial], Then::Activate),
+    row("resigned-backup-waits", Roles::Backup, State::Resigned, &[Event::PeerInitial], Then::Stay),
+    row("resigned-peer-active", Roles::Both, State::Resigned, ANY_ACTIVE, Then::Yield),
+    row("resigned-peer-passive", Roles::Both, State::Resigned, &[Event::PeerPassive], Then::Stay),
+    row("resigned-stranger", Roles::Both, State::Resigned, &[Event::Stranger], Then::Ignore),
+    row("resigned-refuse", Roles::Both, State::Resigned, &[Event::RequestPeerFresh], Then::Refuse),
+    row("resigned-vote", Roles::Both, State::Resigned, &[Event::RequestPeerExpired], Then::Vote),
+    row("resigned-late", Roles::Both, State::Resigned, &[Event::Late], Then::Guard),
+    row("resigned-step-back", Roles::Both, State::Resigned, ANY_STEP_BACK, Then::Refuse),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::GUIDE;
+
+    /// Leaks on purpose: a table's rows live as long as the program, here too.
+    fn table(rows: Vec<Row>) -> Result<Table, TableError> {
+        Table::new(rows.leak())
+    }
+
+    #[test]
+    fn a_missing_row_is_no_table() {
+        for at in 0..PAIR.rows().len() {
+            let mut rows = PAIR.rows().to_vec();
+            let gone = rows.remove(at);
+            match table(rows) {
+                Err(TableError::Missing { state, event, .. }) => {
+                    assert_eq!(state, gone.state);
+                    assert!(gone.on.contains(&event));
+                }
+                other => panic!("without {}: {other:?}", gone.id),
+            }
+        }
+    }
+
+    #[test]
+    fn a_doubled_row_is_no_table() {
+        for row in PAIR.rows() {
+            let mut rows = PAIR.rows().to_vec();
+            rows.push(*row);
+            assert_eq!(
+                table(rows).err(),
+                Some(TableError::Doubled {
+                    first: row.id,
+                    second: row.id
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_cannot_be_answered_by_staying() {
+        let mut rows = PAIR.rows().to_vec();
+        for row in &mut rows {
+            if row.id == "active-serve" {
+                row.then = Then::Stay;
+            }
+        }
+        assert_eq!(
+            table(rows).err(),
+            Some(TableError::Unfit {
+                row: "active-serve"
+            })
+        );
+    }
+
+    #[test]
+    fn ids_are_unique_and_speakable() {
+        for table in [&PAIR, &GUIDE] {
+            let mut ids: Vec<_> = table.rows().iter().map(|row| row.id).collect();
+            assert!(
+                ids.iter()
+                    .all(|id| id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+            );
+            ids.sort_unstable();
+            let all = ids.len();
+            ids.dedup();
+            assert_eq!(ids.len(), all, "two rows share an id");
+        }
+    }
+
+    #[test]
+    fn indexes_match_declaration_order() {
+        assert!(
+            Role::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, role)| *role as usize == at)
+        );
+        assert!(
+            State::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, state)| *state as usize == at)
+        );
+        assert!(
+            Event::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, event)| *event as usize == at)
+        );
+    }
+}
