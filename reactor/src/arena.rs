@@ -84,6 +84,15 @@ impl<T> Arena<T> {
         Some(self.slots.remove(key.index()).1)
     }
 
+    /// Every key at this moment, for those who change the arena while they go through it.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let key = |(index, (version, _)): (usize, &(u64, T))| Key {
+            index: index_of(index),
+            version: *version,
+        };
+        self.slots.iter().map(key).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -47,7 +47,10 @@ impl<S: 'static> Reactor<S> {
     ) -> Result<(), Error> {
         self.scope.see_remote_stop();
         loop {
-            if self.scope.take_stop() || done(state) {
+            if self.scope.take_stop() {
+                return self.scope.say_stopping(state);
+            }
+            if done(state) {
                 return Ok(());
             }
             if let Err(error) = self.scope.turn(state, None) {

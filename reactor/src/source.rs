@@ -56,6 +56,9 @@ pub enum Event {
     },
     /// Somebody called [`Waker::notify`](crate::Waker::notify), at least once since the last such event.
     Notified,
+    /// A run was stopped, and is about to return: the moment to say goodbye to peers. Delivered once for each stop,
+    /// in no particular order among sources; what is sent here leaves within the linger.
+    Stopping,
 }
 
 /// What becomes of a timer after its handler.

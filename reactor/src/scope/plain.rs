@@ -104,7 +104,7 @@ where
     ) -> Result<(), BoxError> {
         match event {
             Event::Socket { key, ready, .. } => (self.0)(state, scope, key, ready),
-            Event::Fd { .. } | Event::Timer { .. } | Event::Notified => Ok(()),
+            Event::Fd { .. } | Event::Timer { .. } | Event::Notified | Event::Stopping => Ok(()),
         }
     }
 }
@@ -127,7 +127,9 @@ where
     ) -> Result<(), BoxError> {
         match event {
             Event::Fd { key, ready, .. } => (self.0)(state, scope, key, ready),
-            Event::Socket { .. } | Event::Timer { .. } | Event::Notified => Ok(()),
+            Event::Socket { .. } | Event::Timer { .. } | Event::Notified | Event::Stopping => {
+                Ok(())
+            }
         }
     }
 }

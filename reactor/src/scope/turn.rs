@@ -35,6 +35,14 @@ impl<S: 'static> Scope<S> {
         std::mem::take(&mut self.stop)
     }
 
+    /// Tells every source that the run ends.
+    pub(crate) fn say_stopping(&mut self, state: &mut S) -> Result<(), Error> {
+        for source in self.sources.keys() {
+            self.dispatch(state, SourceKey(source), Event::Stopping);
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
     /// Sees a stop that another thread asked for before there was a turn to see it.
     pub(crate) fn see_remote_stop(&mut self) {
         self.stop |= self.waker.take_stop();
