@@ -1,7 +1,7 @@
 //! What the suites share.
 
 // Each suite is a crate of its own and uses its part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, unused_macros)]
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,215 @@
+//! Signals that get lost, and sockets that starve.
+
+use std::time::Duration;
+
+use reactor::{Backend, Error, Interest, Next, Scope, SocketKey, zmq};
+
+use crate::common::{builder, on_both, pair, reactor, turn_idly, turn_until};
+
+on_both!(
+    r01_a_send_does_not_swallow_a_waiting_message,
+    r01_one_read_of_many_leaves_the_rest_readable,
+    r02_any_call_from_any_handler_is_followed_by_another_look,
+    r02_a_socket_registered_with_a_message_waiting_is_served,
+    r07_a_busy_socket_does_not_starve_others_by_changing_the_set,
+);
+
+/// A message waits on the socket; a call on the same socket makes `ZMQ_FD` silent; the reactor must see it still.
+fn r01_a_send_does_not_swallow_a_waiting_message(backend: Backend) {
+    let context = zmq::Context::new();
+    let (ours, theirs) = pair(&context);
+    let mut reactor = reactor::<u32>(backend);
+    let mut frames = Vec::new();
+    let key = reactor
+        .scope()
+        .add_socket(
+            "ours",
+            ours,
+            Interest::READ,
+            move |received, scope, key, _| {
+                assert!(scope.recv(key, &mut frames)?);
+                *received += 1;
+                Ok(())
+            },
+        )
+        .unwrap();
+    let mut received = 0;
+    turn_idly(&mut reactor, &mut received);
+    for round in 1..=20 {
+        theirs.send("question", 0).unwrap();
+        // libzmq looks after itself in a send only if it has not done so for about a millisecond: only then the
+        // signal is swallowed.
+        std::thread::sleep(Duration::from_millis(3));
+        reactor.scope().send(key, ["unrelated"]).unwrap();
+        turn_until(&mut reactor, &mut received, |received| *received == round);
+    }
+}
+
+fn r01_one_read_of_many_leaves_the_rest_readable(backend: Backend) {
+    for budget in [1, 2, 32, 1000] {
+        let context = zmq::Context::new();
+        let (ours, theirs) = pair(&context);
+        let mut reactor = builder(backend).budget(budget).build::<u32>().unwrap();
+        let mut frames = Vec::new();
+        reactor
+            .scope()
+            .add_socket(
+                "ours",
+                ours,
+                Interest::READ,
+                move |received, scope, key, _| {
+                    assert!(scope.recv(key, &mut frames)?, "called for nothing");
+                    *received += 1;
+                    Ok(())
+                },
+            )
+            .unwrap();
+        for _ in 0..100 {
+            theirs.send("message", 0).unwrap();
+        }
+        turn_until(&mut reactor, &mut 0, |received| *received == 100);
+    }
+}
+
+fn r02_any_call_from_any_handler_is_followed_by_another_look(backend: Backend) {
+    type Call = fn(&mut Scope<u32>, SocketKey);
+    let calls: [Call; 4] = [
+        |scope, key| {
+            scope
+                .with_socket(key, |socket| socket.get_events())
+                .unwrap()
+                .unwrap();
+        },
+        |scope, key| assert!(scope.readable(key).unwrap()),
+        |scope, key| assert!(scope.recv(key, &mut Vec::new()).unwrap()),
+        |scope, key| {
+            scope.set_interest(key, Interest::NONE).unwrap();
+            assert!(scope.readable(key).unwrap());
+            scope.set_interest(key, Interest::READ).unwrap();
+        },
+    ];
+    for call in calls {
+        let context = zmq::Context::new();
+        let (ours, theirs) = pair(&context);
+        let mut reactor = reactor::<u32>(backend);
+        let mut frames = Vec::new();
+        let key = reactor
+            .scope()
+            .add_socket(
+                "ours",
+                ours,
+                Interest::READ,
+                move |served, scope, key, _| {
+                    assert!(scope.recv(key, &mut frames)?);
+                    *served += 1;
+                    Ok(())
+                },
+            )
+            .unwrap();
+        turn_idly(&mut reactor, &mut 0);
+        let now = reactor.scope().now();
+        reactor
+            .scope()
+            .add_timer("meddler", now, move |_, scope, _| {
+                theirs.send("first", 0)?;
+                theirs.send("second", 0)?;
+                call(scope, key);
+                Ok(Next::Done)
+            })
+            .unwrap();
+        let mut served = 0;
+        turn_until(&mut reactor, &mut served, |served| *served > 0);
+    }
+}
+
+fn r02_a_socket_registered_with_a_message_waiting_is_served(backend: Backend) {
+    let context = zmq::Context::new();
+    let (ours, theirs) = pair(&context);
+    theirs.send("early", 0).unwrap();
+    // The signal is spent before the reactor knows the socket.
+    assert!(ours.get_events().unwrap().contains(zmq::POLLIN));
+    let mut reactor = reactor::<u32>(backend);
+    let mut frames = Vec::new();
+    reactor
+        .scope()
+        .add_socket(
+            "ours",
+            ours,
+            Interest::READ,
+            move |served, scope, key, _| {
+                *served += u32::from(scope.recv(key, &mut frames)?);
+                Ok(())
+            },
+        )
+        .unwrap();
+    turn_until(&mut reactor, &mut 0, |served| *served == 1);
+}
+
+fn r07_a_busy_socket_does_not_starve_others_by_changing_the_set(backend: Backend) {
+    const BUSY: usize = 20_000;
+    #[derive(Default)]
+    struct Seen {
+        busy: usize,
+        /// How many calls the busy one had had at each call of another.
+        quiet: Vec<usize>,
+    }
+    let context = zmq::Context::new();
+    let mut reactor = reactor::<Seen>(backend);
+    let (busy, feed) = pair(&context);
+    for _ in 0..BUSY {
+        feed.send("", 0).unwrap();
+    }
+    let (spare, _spare_peer) = pair(&context);
+    let mut spare = Some(spare);
+    let mut frames = Vec::new();
+    reactor
+        .scope()
+        .add_socket(
+            "busy",
+            busy,
+            Interest::READ,
+            move |seen: &mut Seen, scope, key, _| {
+                if scope.recv(key, &mut frames)? {
+                    seen.busy += 1;
+                }
+                let socket = spare.take().ok_or("the spare socket was lost")?;
+                let transient = scope
+                    .add_socket("transient", socket, Interest::READ, |_, _, _, _| Ok(()))
+                    .map_err(Error::from)?;
+                spare = scope.remove_socket(transient);
+                Ok(())
+            },
+        )
+        .unwrap();
+    let mut feeds = Vec::new();
+    for _ in 0..3 {
+        let (quiet, feed) = pair(&context);
+        let mut frames = Vec::new();
+        reactor
+            .scope()
+            .add_socket(
+                "quiet",
+                quiet,
+                Interest::READ,
+                move |seen: &mut Seen, scope, key, _| {
+                    if scope.recv(key, &mut frames)? {
+                        seen.quiet.push(seen.busy);
+                    }
+                    Ok(())
+                },
+            )
+            .unwrap();
+        for _ in 0..10 {
+            feed.send("", 0).unwrap();
+        }
+        feeds.push(feed);
+    }
+    let mut seen = Seen::default();
+    turn_until(&mut reactor, &mut seen, |seen| seen.quiet.len() == 30);
+    let latest = seen.quiet.iter().max().copied().unwrap();
+    assert!(
+        latest <= 2 * 32,
+        "the others waited for {latest} calls of the busy one"
+    );
+    turn_until(&mut reactor, &mut seen, |seen| seen.busy == BUSY);
+}
