@@ -1,0 +1,101 @@
+//! What the programs share: the command `bstar` and the Guide's `bstarsrv` and `bstarcli`.
+//!
+//! Each parses its arguments into a structure here and runs it; what makes a program of it is
+//! [`run_program`].
+
+mod client;
+mod server;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tracing_subscriber::EnvFilter;
+
+pub use self::client::ClientArgs;
+pub use self::server::ServerArgs;
+
+use crate::core::{Config, Role};
+use crate::endpoint::{Endpoint, EndpointError};
+
+/// What ends a program early.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// Parses the command line and runs the program: exit code 0, 1 when it failed and 2 when it was
+/// called wrongly, with one line on stderr that says what to do.
+pub fn run_program<A: Parser>(run: impl FnOnce(A) -> Result<ExitCode, Failure>) -> ExitCode {
+    let args = match A::try_parse() {
+        Ok(args) => args,
+        Err(error) => return explain(&error),
+    };
+    run(args).unwrap_or_else(|error| {
+        complain(&format!("error: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Sends traces to stderr: by `RUST_LOG` if it is set, else warnings, and more for each `-v`.
+pub fn init_traces(verbose: u8) {
+    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // Fails when the process has a subscriber already; then that one serves.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}
+
+/// Prints a line that others may be waiting for. That nobody reads it is no reason to fail.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Help is what was asked for; an error is made one line.
+fn explain(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // That nobody reads it is no reason to fail.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let text = error.to_string();
+            let lines = text.lines().take_while(|line| !line.trim().is_empty());
+            let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+            complain(&format!("{line}; --help tells more"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse_bind(text: &str) -> Result<Endpoint, EndpointError> {
+    Endpoint::to_bind(text)
+}
+
+fn parse_connect(text: &str) -> Result<Endpoint, EndpointError> {
+    Endpoint::to_connect(text)
+}
+
+fn parse_millis(text: &str) -> Result<Duration, String> {
+    let millis = text
+        .parse()
+        .map_err(|_| "it is no whole number of milliseconds".to_owned())?;
+    Ok(Duration::from_millis(millis))
+}
+
+/// A heartbeat within its bounds.
+fn parse_heartbeat(text: &str) -> Result<Duration, String> {
+    let heartbeat = parse_millis(text)?;
+    // The bounds are the same for either role.
+    let checked = Config::new(Role::Primary).with_heartbeat(heartbeat);
+    checked
+        .map(|config| config.heartbeat())
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,186 @@
+//! An echo server as one node of a pair.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use reactor::{Interest, Reactor, Scope};
+use signal_hook::consts::SIGUSR1;
+
+use super::{Failure, init_traces, parse_bind, parse_connect, parse_heartbeat, parse_millis, say};
+use crate::core::{Config, PairId, Role, State};
+use crate::endpoint::Endpoint;
+use crate::server::{Handle, Server};
+
+/// How long the sockets may take to close.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// One of the two, and not both.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+struct RoleArgs {
+    /// This node is the primary
+    #[arg(short, long)]
+    primary: bool,
+    /// This node is the backup
+    #[arg(short, long)]
+    backup: bool,
+}
+
+/// Arguments of an echo server that is one node of a pair.
+#[derive(Args, Clone, Debug)]
+pub struct ServerArgs {
+    /// This node is the primary
+    #[arg(
+        short,
+        long,
+        conflicts_with = "backup",
+        required_unless_present = "backup"
+    )]
+    primary: bool,
+    /// This node is the backup
+    #[arg(short, long)]
+    backup: bool,
+    /// Where this node publishes its state [default: tcp://*:5003 as primary, tcp://*:5004 as backup]
+    #[arg(long, value_name = "EP", value_parser = parse_bind)]
+    local: Option<Endpoint>,
+    /// Where its peer does [default: tcp://localhost:5004 as primary, tcp://localhost:5003 as backup]
+    #[arg(long, value_name = "EP", value_parser = parse_connect)]
+    remote: Option<Endpoint>,
+    /// Where clients connect [default: tcp://*:5001 as primary, tcp://*:5002 as backup]
+    #[arg(long, value_name = "EP", value_parser = parse_bind)]
+    frontend: Option<Endpoint>,
+    /// Milliseconds between two signs of life; the same on both nodes
+    #[arg(long, value_name = "MS", default_value = "1000", value_parser = parse_heartbeat)]
+    heartbeat: Duration,
+    /// Milliseconds of silence after which the peer may be replaced [default: two heartbeats]
+    #[arg(long, value_name = "MS", value_parser = parse_millis)]
+    timeout: Option<Duration>,
+    /// Name of the pair; the same on both nodes
+    #[arg(long, value_name = "NAME", default_value = "bstar")]
+    pair: String,
+    /// Tell more on stderr; twice for more still
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// End when standard input ends
+    #[arg(long, hide = true)]
+    until_eof: bool,
+}
+
+impl ServerArgs {
+    /// Runs the server until it is stopped.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        init_traces(self.verbose);
+        let role = if self.role.primary {
+            Role::Primary
+        } else {
+            Role::Backup
+        };
+        let config = self.config(role)?;
+        let (local, remote, frontend) = self.endpoints(role)?;
+        remote.resolve()?;
+
+        let mut reactor = Reactor::new()?;
+        let node = Server::new(config, local.as_str(), remote.as_str())
+            .frontend(frontend.as_str(), |_: &mut (), scope, request| {
+                Ok(request.echo(scope)?)
+            })
+            .on_transition(move |_, _, transition| {
+                say(&format!(
+                    "state={} row={} epoch={} cause={}",
+                    transition.to.name(role),
+                    transition.row,
+                    transition.epoch,
+                    transition.cause.name()
+                ));
+                Ok(())
+            })
+            .attach(reactor.scope())?;
+        switch_over_on_signal(reactor.scope(), node.clone())?;
+        if self.until_eof {
+            stop_at_eof(reactor.scope())?;
+        }
+        say(&format!(
+            "state={} row=- epoch=0 cause=start local={} frontend={}",
+            State::Initial.name(role),
+            node.local_endpoint(),
+            node.frontend_endpoints().join(",")
+        ));
+        let result = reactor.run(&mut ());
+        if reactor.end(END_WITHIN) == reactor::Ending::Leaked {
+            tracing::warn!("the sockets did not close within {END_WITHIN:?}");
+        }
+        match result {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(reactor::Error::Handler { error, .. }) => Err(error),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn config(&self, role: Role) -> Result<Config, Failure> {
+        let config = Config::new(role)
+            .with_heartbeat(self.heartbeat)?
+            .with_pair(PairId::new(&*self.pair)?);
+        Ok(match self.timeout {
+            Some(timeout) => config.with_timeout(timeout)?,
+            None => config,
+        })
+    }
+
+    /// What was given, and for the rest the Guide's ports.
+    fn endpoints(&self, role: Role) -> Result<(Endpoint, Endpoint, Endpoint), Failure> {
+        let (local, remote, frontend) = match role {
+            Role::Primary => ("tcp://*:5003", "tcp://localhost:5004", "tcp://*:5001"),
+            Role::Backup => ("tcp://*:5004", "tcp://localhost:5003", "tcp://*:5002"),
+        };
+        let given = |endpoint: &Option<Endpoint>| endpoint.clone().map(Ok);
+        Ok((
+            given(&self.local).unwrap_or_else(|| Endpoint::to_bind(local))?,
+            given(&self.remote).unwrap_or_else(|| Endpoint::to_connect(remote))?,
+            given(&self.frontend).unwrap_or_else(|| Endpoint::to_bind(frontend))?,
+        ))
+    }
+}
+
+/// SIGUSR1 asks for a switchover. The signal handler writes a byte that the reactor reads.
+fn switch_over_on_signal(scope: &mut Scope<()>, node: Handle) -> Result<(), Failure> {
+    let (reader, writer) = UnixStream::pair()?;
+    reader.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(SIGUSR1, writer)?;
+    scope
+        .add_fd(
+            "SIGUSR1",
+            reader,
+            Interest::READ,
+            move |(), scope, key, _| {
+                if let Some(mut reader) = scope.fd::<UnixStream>(key) {
+                    let mut bytes = [0; 64];
+                    // However many came, one switchover is asked for; what is left wakes us again.
+                    let _ = reader.read(&mut bytes)?;
+                }
+                Ok(node.request_switchover()?)
+            },
+        )
+        .map_err(reactor::Error::from)?;
+    Ok(())
+}
+
+fn stop_at_eof(scope: &mut Scope<()>) -> Result<(), Failure> {
+    scope
+        .add_fd(
+            "stdin",
+            std::io::stdin(),
+            Interest::READ,
+            |(), scope, key, _| {
+                let mut bytes = [0; 64];
+                if scope.with_fd(key, |fd| rustix::io::read(fd, &mut bytes))?? == 0 {
+                    scope.stop();
+                }
+                Ok(())
+            },
+        )
+        .map_err(reactor::Error::from)?;
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! What can go wrong with a node of a pair.
+
+use std::time::Duration;
+
+use crate::core::StepBackError;
+use crate::endpoint::EndpointError;
+
+/// Why a node could not be attached to a reactor. Nothing of it remains there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An endpoint is not one.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// An endpoint cannot be bound.
+    #[error("cannot bind {endpoint}: {error}; is it in use, or not an address of this machine?")]
+    Bind {
+        /// The endpoint.
+        endpoint: String,
+        /// What libzmq says.
+        error: zmq::Error,
+    },
+    /// An endpoint cannot be connected to.
+    #[error("cannot connect to {endpoint}: {error}")]
+    Connect {
+        /// The endpoint.
+        endpoint: String,
+        /// What libzmq says.
+        error: zmq::Error,
+    },
+    /// There are no voters, so the node could never be asked to take over.
+    #[error("a node needs a front end whose requests vote: add one, or say that there is none")]
+    NoVoter,
+    /// The system has no random numbers.
+    #[error("no random numbers for the incarnation: {0}")]
+    Random(String),
+    /// A socket could not be made.
+    #[error("cannot make a socket: {0}")]
+    Socket(#[from] zmq::Error),
+    /// The reactor refused.
+    #[error(transparent)]
+    Reactor(#[from] reactor::Error),
+}
+
+/// Why a question to a node was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandleError {
+    /// The node does not step back.
+    #[error(transparent)]
+    StepBack(#[from] StepBackError),
+    /// The node's thread did not come round to it. Whether it will is unknown.
+    #[error("the node did not answer within {0:?}")]
+    Timeout(Duration),
+    /// Too many questions wait already. Nothing was asked.
+    #[error("too many questions wait for this node")]
+    Full,
+    /// The node is gone.
+    #[error("the node has ended")]
+    Ended,
+}

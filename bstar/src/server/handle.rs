@@ -1,0 +1,185 @@
+//! What other threads may ask of a node.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use reactor::{SourceKey, Waker};
+
+use super::error::HandleError;
+use crate::core::{Machine, State, Status, StepBackError};
+
+/// Questions that may wait at once.
+const MAX_WAITING: usize = 1024;
+
+/// Reaches a node of a pair from any thread: asks whether it may serve, votes, asks it to step
+/// back.
+///
+/// The asking methods wait for the node's own thread. From a handler on that thread use
+/// [`Handle::may_serve`] and [`Handle::request_switchover`], which do not.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    waker: Waker,
+    source: SourceKey,
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>, waker: Waker, source: SourceKey) -> Handle {
+        Handle {
+            shared,
+            waker,
+            source,
+        }
+    }
+
+    /// Whether this node is active right now: true only while it is certain that the peer has
+    /// not been able to take over. Takes no lock, and does not vote.
+    ///
+    /// It turns false by itself when the node's thread does not run for longer than the peer
+    /// timeout less one heartbeat, even before that thread can know.
+    pub fn may_serve(&self) -> bool {
+        self.shared.may_serve()
+    }
+
+    /// A client asks: may it be served? As a request on a front end does, this makes a passive
+    /// node active whose peer is gone. Waits at most `timeout` for the node's thread.
+    pub fn vote(&self, timeout: Duration) -> Result<bool, HandleError> {
+        if self.may_serve() {
+            return Ok(true);
+        }
+        self.ask(timeout, Question::Vote)
+    }
+
+    /// Hands the service to the peer, if this node is active and hears a passive peer. `Ok` says
+    /// that this node has stepped back. Waits at most `timeout` for the node's thread.
+    pub fn switch_over(&self, timeout: Duration) -> Result<(), HandleError> {
+        Ok(self.ask(timeout, |asker| Question::SwitchOver(Some(asker)))??)
+    }
+
+    /// As [`Handle::switch_over`], without waiting: a refusal is logged.
+    pub fn request_switchover(&self) -> Result<(), HandleError> {
+        self.put(Question::SwitchOver(None))
+    }
+
+    /// What the node knows. Waits at most `timeout` for the node's thread.
+    pub fn status(&self, timeout: Duration) -> Result<Status, HandleError> {
+        self.ask(timeout, Question::Status)
+    }
+
+    /// Where the node publishes its state, with the port that the system chose if it was a
+    /// wildcard.
+    pub fn local_endpoint(&self) -> &str {
+        &self.shared.endpoints[0]
+    }
+
+    /// Where its front ends are bound, in the order in which they were given.
+    pub fn frontend_endpoints(&self) -> &[String] {
+        &self.shared.endpoints[1..]
+    }
+
+    /// Stops the reactor that the node runs on. The node says goodbye: if it is active, a
+    /// passive peer takes over at once.
+    pub fn stop(&self) {
+        self.waker.stop();
+    }
+
+    fn ask<T>(
+        &self,
+        timeout: Duration,
+        question: impl FnOnce(SyncSender<T>) -> Question,
+    ) -> Result<T, HandleError> {
+        let (answer, answered): (_, Receiver<T>) = sync_channel(1);
+        self.put(question(answer))?;
+        answered.recv_timeout(timeout).map_err(|error| match error {
+            RecvTimeoutError::Timeout => HandleError::Timeout(timeout),
+            RecvTimeoutError::Disconnected => HandleError::Ended,
+        })
+    }
+
+    fn put(&self, question: Question) -> Result<(), HandleError> {
+        let mut waiting = self.shared.waiting();
+        let Some(questions) = waiting.as_mut() else {
+            return Err(HandleError::Ended);
+        };
+        if questions.len() >= MAX_WAITING {
+            return Err(HandleError::Full);
+        }
+        questions.push_back(question);
+        drop(waiting);
+        self.waker.notify(self.source);
+        Ok(())
+    }
+}
+
+/// What a thread may ask, and where it waits for the answer.
+#[derive(Debug)]
+pub(super) enum Question {
+    Vote(SyncSender<bool>),
+    /// Without a sender nobody waits: a refusal is logged all the same.
+    SwitchOver(Option<SyncSender<Result<(), StepBackError>>>),
+    Status(SyncSender<Status>),
+}
+
+/// What the node's thread shares with its handles.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The state link's own, then those of the front ends.
+    endpoints: Vec<String>,
+    /// Until when, in nanoseconds since the origin, the node is certainly active; 0 if it is not.
+    active_until: AtomicU64,
+    /// `None` when the node has ended.
+    waiting: Mutex<Option<VecDeque<Question>>>,
+}
+
+impl Shared {
+    pub(super) fn new(publisher: String, frontends: Vec<String>) -> Shared {
+        let mut endpoints = vec![publisher];
+        endpoints.extend(frontends);
+        Shared {
+            endpoints,
+            active_until: AtomicU64::new(0),
+            waiting: Mutex::new(Some(VecDeque::new())),
+        }
+    }
+
+    /// Says how long the others may rely on what the machine is now.
+    pub(super) fn rely(&self, machine: &Machine, now: Instant) {
+        let until = match machine.state() {
+            State::Active => nanos(now + machine.config().longest_gap()),
+            State::Initial | State::Passive | State::Resigned => 0,
+        };
+        // Whoever reads this relies on nothing else that was written.
+        self.active_until.store(until, Ordering::Relaxed);
+    }
+
+    pub(super) fn next_question(&self) -> Option<Question> {
+        self.waiting().as_mut()?.pop_front()
+    }
+
+    /// Nobody will answer any more: who waits is told so by its channel's end.
+    pub(super) fn end(&self) {
+        self.active_until.store(0, Ordering::Relaxed);
+        self.waiting().take();
+    }
+
+    fn may_serve(&self) -> bool {
+        nanos(Instant::now()) <= self.active_until.load(Ordering::Relaxed)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<Question>>> {
+        // A queue that a panicking thread left behind is still a queue.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nanoseconds since some moment in the past, never 0; enough for 500 years.
+fn nanos(at: Instant) -> u64 {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    let since = at.saturating_duration_since(*ORIGIN.get_or_init(Instant::now));
+    u64::try_from(since.as_nanos())
+        .unwrap_or(u64::MAX)
+        .saturating_add(1)
+}

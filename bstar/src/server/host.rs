@@ -1,0 +1,367 @@
+//! Moves bytes and time between the machine and the reactor, and decides nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use reactor::{BoxError, Event, Interest, Scope, SocketKey, Source, SourceKey, TimerKey};
+use zmq::Message;
+
+use super::handle::{Question, Shared};
+use super::request::Request;
+use super::voter::{Voter, refusal};
+use crate::core::{Announced, Answer, Fatal, Machine, Metadata, Output, State, Transition};
+
+/// What the application wants to be told.
+pub(super) struct Callbacks<S> {
+    pub(super) on_active: Option<OnTransition<S>>,
+    pub(super) on_passive: Option<OnTransition<S>>,
+    pub(super) on_transition: Option<OnTransition<S>>,
+    pub(super) on_fatal: Option<OnFatal<S>>,
+}
+
+pub(super) type OnTransition<S> =
+    Box<dyn FnMut(&mut S, &mut Scope<S>, &Transition) -> Result<(), BoxError>>;
+pub(super) type OnFatal<S> = Box<dyn FnMut(&mut S, &mut Scope<S>, &Fatal)>;
+
+/// States read in one go: more than the queue holds, and yet an end.
+const STATES_AT_ONCE: usize = 4096;
+
+const TAG_PUBLISHER: usize = 0;
+const TAG_SUBSCRIBER: usize = 1;
+const TAG_FIRST_VOTER: usize = 2;
+
+/// The sockets of the state link, before and after they are registered.
+pub(super) enum Link {
+    Unregistered {
+        publisher: zmq::Socket,
+        subscriber: zmq::Socket,
+    },
+    Registered {
+        publisher: SocketKey,
+        subscriber: SocketKey,
+    },
+    Gone,
+}
+
+/// The pair as a source on the reactor.
+pub(super) struct Host<S> {
+    pub(super) machine: Machine,
+    pub(super) link: Link,
+    pub(super) voters: Vec<Voter<S>>,
+    pub(super) callbacks: Callbacks<S>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) timer: Option<TimerKey>,
+    /// Kept from message to message, so that none allocates.
+    pub(super) frames: Vec<Message>,
+    /// It could not go on: whatever still comes is ignored.
+    pub(super) ended: bool,
+}
+
+impl<S: 'static> Source<S> for Host<S> {
+    fn start(&mut self, scope: &mut Scope<S>, me: SourceKey) -> Result<(), reactor::Error> {
+        let Link::Unregistered {
+            publisher,
+            subscriber,
+        } = std::mem::replace(&mut self.link, Link::Gone)
+        else {
+            return Err(reactor::Error::Invalid("a node is attached once"));
+        };
+        let publisher = scope.own_socket(me, TAG_PUBLISHER, publisher, Interest::READ)?;
+        let subscriber = scope.own_socket(me, TAG_SUBSCRIBER, subscriber, Interest::READ)?;
+        self.link = Link::Registered {
+            publisher,
+            subscriber,
+        };
+        for (n, voter) in self.voters.iter_mut().enumerate() {
+            voter.register(scope, me, TAG_FIRST_VOTER + n)?;
+        }
+        self.timer = Some(scope.own_timer(me, 0, self.machine.next_deadline())?);
+        Ok(())
+    }
+
+    fn on_event(
+        &mut self,
+        state: &mut S,
+        scope: &mut Scope<S>,
+        event: Event,
+    ) -> Result<(), BoxError> {
+        if self.ended {
+            return Ok(());
+        }
+        let result = self.handle(state, scope, event);
+        if result.is_err() {
+            self.abandon(scope);
+        }
+        result
+    }
+}
+
+impl<S: 'static> Host<S> {
+    fn handle(
+        &mut self,
+        state: &mut S,
+        scope: &mut Scope<S>,
+        event: Event,
+    ) -> Result<(), BoxError> {
+        match event {
+            Event::Socket {
+                tag: TAG_PUBLISHER, ..
+            } => self.read_subscriptions(state, scope),
+            Event::Socket {
+                tag: TAG_SUBSCRIBER,
+                ..
+            } => self.read_states(state, scope),
+            Event::Socket { tag, key, .. } => self.serve(tag - TAG_FIRST_VOTER, key, state, scope),
+            Event::Timer { .. } => self.pass_time(state, scope),
+            Event::Notified => self.answer_questions(state, scope),
+            Event::Stopping => self.say_goodbye(state, scope),
+            _ => Ok(()),
+        }
+    }
+
+    fn pass_time(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        self.machine.handle_timeout(scope.fresh_now());
+        self.flush(state, scope)?;
+        for n in 0..self.voters.len() {
+            if self.voters[n].is_held() && self.decide(state, scope)? == Answer::Accept {
+                self.voters[n].release(scope)?;
+            }
+        }
+        if let Some(timer) = self.timer {
+            scope.set_timer(timer, self.machine.next_deadline());
+        }
+        Ok(())
+    }
+
+    fn read_subscriptions(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        let Link::Registered { publisher, .. } = self.link else {
+            return Ok(());
+        };
+        while scope.recv(publisher, &mut self.frames)? {
+            // A subscription is one frame; what has more is somebody's message.
+            if let [message] = &self.frames[..] {
+                self.machine.handle_subscription(message, scope.fresh_now());
+            }
+        }
+        self.flush(state, scope)
+    }
+
+    /// Reads the state channel to its end.
+    fn read_states(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        let Link::Registered { subscriber, .. } = self.link else {
+            return Ok(());
+        };
+        for _ in 0..STATES_AT_ONCE {
+            if !scope.recv(subscriber, &mut self.frames)? {
+                break;
+            }
+            // Two frames are all that a state has; a third tells it from one.
+            let frames: Vec<&[u8]> = self.frames.iter().take(3).map(|frame| &frame[..]).collect();
+            self.machine.handle_peer(&frames, scope.fresh_now());
+            self.flush(state, scope)?;
+        }
+        Ok(())
+    }
+
+    /// One request on a front end.
+    fn serve(
+        &mut self,
+        n: usize,
+        key: SocketKey,
+        state: &mut S,
+        scope: &mut Scope<S>,
+    ) -> Result<(), BoxError> {
+        if self.voters[n].must_reply() {
+            // A request that a REP took must be answered, so it is taken only to be served.
+            if self.decide(state, scope)? == Answer::Refuse {
+                self.voters[n].hold(scope)?;
+                return Ok(());
+            }
+            if !scope.recv(key, &mut self.frames)? {
+                return Ok(());
+            }
+        } else {
+            let mut frames = std::mem::take(&mut self.frames);
+            let received = scope.recv(key, &mut frames);
+            let decided = match received {
+                Ok(true) => self.decide(state, scope).map(Some),
+                Ok(false) => Ok(None),
+                Err(error) => Err(error.into()),
+            };
+            self.frames = frames;
+            match decided? {
+                Some(Answer::Accept) => {}
+                Some(Answer::Refuse) => {
+                    self.refuse(n, key, scope);
+                    return Ok(());
+                }
+                None => return Ok(()),
+            }
+        }
+        let voter = &mut self.voters[n];
+        let request = Request::new(key, voter.is_routed(), &mut self.frames);
+        voter.handle(state, scope, request)
+    }
+
+    /// Tells a client of ours that it came to the wrong server; any other finds out by itself.
+    fn refuse(&mut self, n: usize, key: SocketKey, scope: &mut Scope<S>) {
+        let name = self.machine.state().name(self.machine.config().role());
+        if self.voters[n].is_routed()
+            && let Some(refusal) = refusal(&mut self.frames, name, self.machine.epoch())
+            && let Err(error) = scope.send(key, refusal)
+        {
+            tracing::debug!(%error, "a refusal was not sent");
+        }
+    }
+
+    /// May a request be begun now? It may be what makes this node active; then the application
+    /// is told before the answer is given.
+    fn decide(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<Answer, BoxError> {
+        if self.machine.state() != State::Active {
+            let mut frames = std::mem::take(&mut self.frames);
+            let read = self.read_states(state, scope);
+            std::mem::swap(&mut self.frames, &mut frames);
+            read?;
+        }
+        let before = self.machine.state();
+        let answer = self.machine.handle_request(scope.fresh_now());
+        if self.machine.state() == before {
+            return Ok(answer);
+        }
+        self.flush(state, scope)?;
+        // What the application did on this occasion may have taken too long.
+        let answer = self.machine.handle_request(scope.fresh_now());
+        self.flush(state, scope)?;
+        Ok(answer)
+    }
+
+    fn answer_questions(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        // Who has stopped waiting is not told.
+        while let Some(question) = self.shared.next_question() {
+            match question {
+                Question::Vote(asker) => {
+                    let answer = self.decide(state, scope)?;
+                    let _ = asker.try_send(answer == Answer::Accept);
+                }
+                Question::SwitchOver(asker) => {
+                    let result = self.machine.handle_step_back(scope.fresh_now());
+                    self.flush(state, scope)?;
+                    if let Err(error) = &result {
+                        tracing::warn!(%error, "no switchover");
+                    }
+                    if let Some(asker) = asker {
+                        let _ = asker.try_send(result);
+                    }
+                }
+                Question::Status(asker) => {
+                    let _ = asker.try_send(self.machine.status(scope.fresh_now()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The run ends: a passive peer need not wait for our silence.
+    fn say_goodbye(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        if self.machine.handle_step_back(scope.fresh_now()).is_ok() {
+            tracing::info!("stopping: the passive peer is to take over");
+        }
+        self.flush(state, scope)
+    }
+
+    /// Does what the machine wants done.
+    fn flush(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Publish { state, metadata } => self.publish(scope, state, metadata),
+                Output::Transition(transition) => self.tell(state, scope, &transition)?,
+                Output::Stranger(stranger) => {
+                    tracing::warn!(%stranger, "someone who is not our peer is ignored");
+                }
+                Output::TimeoutMismatch { ours, theirs } => tracing::warn!(
+                    ?ours,
+                    ?theirs,
+                    "the nodes were given different peer timeouts: both use the larger"
+                ),
+                Output::Fatal(fatal) => {
+                    if let Some(on_fatal) = &mut self.callbacks.on_fatal {
+                        on_fatal(state, scope, &fatal);
+                    }
+                    return Err(fatal.into());
+                }
+            }
+        }
+        self.rely(scope.fresh_now());
+        Ok(())
+    }
+
+    fn publish(&mut self, scope: &mut Scope<S>, state: Announced, metadata: Option<Metadata>) {
+        let Link::Registered { publisher, .. } = self.link else {
+            return;
+        };
+        let digit = Message::from(&[state.digit()][..]);
+        let text = metadata.map(|text| Message::from(text.to_string().as_bytes()));
+        // An XPUB drops for a subscriber that does not keep up, and blocks for none.
+        if let Err(error) = scope.send(publisher, [Some(digit), text].into_iter().flatten()) {
+            tracing::warn!(%error, "the state was not published");
+        }
+    }
+
+    fn tell(
+        &mut self,
+        state: &mut S,
+        scope: &mut Scope<S>,
+        transition: &Transition,
+    ) -> Result<(), BoxError> {
+        let role = self.machine.config().role();
+        tracing::info!(
+            row = transition.row,
+            cause = transition.cause.name(),
+            from = transition.from.name(role),
+            to = transition.to.name(role),
+            epoch = transition.epoch,
+            "transition"
+        );
+        // Other threads must not go on relying on what is no longer so.
+        self.rely(scope.fresh_now());
+        let callbacks = &mut self.callbacks;
+        let was_active = transition.from == State::Active;
+        let told = [
+            callbacks.on_transition.as_mut(),
+            callbacks
+                .on_active
+                .as_mut()
+                .filter(|_| transition.to == State::Active),
+            callbacks
+                .on_passive
+                .as_mut()
+                .filter(|_| was_active || transition.to == State::Passive),
+        ];
+        told.into_iter()
+            .flatten()
+            .try_for_each(|callback| callback(state, scope, transition))
+    }
+
+    /// After an error nothing more is served, and a passive peer need not wait for our silence.
+    fn abandon(&mut self, scope: &mut Scope<S>) {
+        // Refused when there is no such peer; then our silence will tell.
+        let _ = self.machine.handle_step_back(scope.fresh_now());
+        while let Some(output) = self.machine.poll_output() {
+            if let Output::Publish { state, metadata } = output {
+                self.publish(scope, state, metadata);
+            }
+        }
+        self.ended = true;
+        self.shared.end();
+    }
+
+    fn rely(&self, now: Instant) {
+        self.shared.rely(&self.machine, now);
+    }
+}
+
+impl<S> Drop for Host<S> {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}

@@ -1,0 +1,84 @@
+//! The sockets of the state link.
+
+use std::time::Duration;
+
+use super::error::Error;
+use crate::core::{Config, METADATA_TOPIC};
+use crate::endpoint::Endpoint;
+
+/// A digit, a line of text and some room: whoever sends more is cut off.
+const MAX_MESSAGE_BYTES: i64 = 4096;
+/// States are stale after a moment; what a peer that does not read leaves behind is dropped.
+const STATES_QUEUED: i32 = 1000;
+
+/// Publishes our state.
+pub(super) fn publisher(
+    context: &zmq::Context,
+    config: &Config,
+    local: &Endpoint,
+) -> Result<zmq::Socket, Error> {
+    let mut socket = context.socket(zmq::XPUB)?;
+    reactor::set_xpub_verboser(&mut socket, true)?;
+    tune(&socket, config, local)?;
+    bind(&socket, local)?;
+    Ok(socket)
+}
+
+/// Hears the peer's state.
+pub(super) fn subscriber(
+    context: &zmq::Context,
+    config: &Config,
+    remote: &Endpoint,
+) -> Result<zmq::Socket, Error> {
+    let socket = context.socket(zmq::SUB)?;
+    tune(&socket, config, remote)?;
+    // A link that is cut comes back when it is dialled anew. Left to TCP, it comes back when
+    // its own timer, which doubles each time, fires next.
+    socket.set_connect_timeout(millis(config.timeout()))?;
+    socket.set_reconnect_ivl(millis(config.heartbeat() / 5))?;
+    socket.set_reconnect_ivl_max(0)?;
+    socket.set_subscribe(METADATA_TOPIC)?;
+    socket.set_subscribe(b"")?;
+    socket
+        .connect(remote.as_str())
+        .map_err(|error| Error::Connect {
+            endpoint: remote.to_string(),
+            error,
+        })?;
+    Ok(socket)
+}
+
+/// Binds, and says where it did not.
+pub(super) fn bind(socket: &zmq::Socket, endpoint: &Endpoint) -> Result<(), Error> {
+    socket.set_ipv6(endpoint.is_ipv6())?;
+    socket.bind(endpoint.as_str()).map_err(|error| Error::Bind {
+        endpoint: endpoint.to_string(),
+        error,
+    })
+}
+
+/// Where a socket was bound last; empty if it was not.
+pub(super) fn last_endpoint(socket: &zmq::Socket) -> Result<String, Error> {
+    let text = socket.get_last_endpoint()?;
+    Ok(text.unwrap_or_else(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn tune(socket: &zmq::Socket, config: &Config, endpoint: &Endpoint) -> Result<(), Error> {
+    socket.set_ipv6(endpoint.is_ipv6())?;
+    socket.set_maxmsgsize(MAX_MESSAGE_BYTES)?;
+    socket.set_sndhwm(STATES_QUEUED)?;
+    socket.set_rcvhwm(STATES_QUEUED)?;
+    // ZMTP's own heartbeats find out that a connection is dead; a handshake that a cut
+    // interrupted is given up as soon.
+    socket.set_heartbeat_ivl(millis(config.heartbeat()))?;
+    socket.set_heartbeat_timeout(millis(config.timeout()))?;
+    socket.set_handshake_ivl(millis(config.timeout()))?;
+    Ok(())
+}
+
+/// At least one millisecond: libzmq takes 0 for "never". A configuration is bounded to minutes.
+fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis())
+        .unwrap_or(i32::MAX)
+        .max(1)
+}

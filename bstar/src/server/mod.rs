@@ -1,0 +1,251 @@
+//! One node of a pair, on a reactor.
+//!
+//! A [`Server`] is told its role, where it publishes its state, where its peer does, and which
+//! front ends there are. [`Server::attach`] puts it on a [`reactor::Reactor`]; the application's
+//! own sockets and timers live there too, and run in every state.
+//!
+//! # Contract
+//!
+//! - A request handler is called only while this node is active and certain that the peer cannot
+//!   have taken over. In any other state a request is refused: by word to a
+//!   [client of ours](crate::Client), in silence to others.
+//! - `on_active` and `on_passive` are called on the reactor's thread, before any request that the
+//!   new state lets through. An error of theirs, and of a request handler, ends the node: it
+//!   steps back, and the reactor's run returns the error.
+//! - A handler or callback that takes longer than the peer timeout less one heartbeat makes the
+//!   node step back, as any other pause does: the peer could not hear it meanwhile.
+//! - When the run is stopped, by [`Scope::stop`], a signal or a handle, an active node hands the
+//!   service to a passive peer before it ends.
+//!
+//! # What it does not do
+//!
+//! It replicates no state; it does not tell a peer's death from a cut link; and two islands, each
+//! with half of the pair and half of the clients, will each be served. The Guide's chapter 4 says
+//! which networks to build.
+
+mod error;
+mod handle;
+mod host;
+mod link;
+mod request;
+mod voter;
+
+use std::fmt;
+use std::sync::Arc;
+
+use reactor::{BoxError, Scope};
+
+pub use self::error::{Error, HandleError};
+pub use self::handle::Handle;
+pub use self::request::Request;
+
+use self::handle::Shared;
+use self::host::{Callbacks, Host, Link};
+use self::voter::{Handler, Voter};
+use crate::core::{Config, Fatal, Machine, PAIR, Table, Transition};
+use crate::endpoint::Endpoint;
+
+/// One node of a pair, before it is attached to a reactor.
+///
+/// ```no_run
+/// use bstar::{Config, Role, Server};
+/// use reactor::Reactor;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut reactor = Reactor::new()?;
+/// Server::new(Config::new(Role::Primary), "tcp://*:5003", "tcp://backup.example:5004")
+///     .frontend("tcp://*:5001", |served: &mut u64, scope, request| {
+///         *served += 1;
+///         Ok(request.echo(scope)?)
+///     })
+///     .on_active(|_, _, transition| {
+///         println!("active, epoch {}", transition.epoch);
+///         Ok(())
+///     })
+///     .attach(reactor.scope())?;
+/// reactor.run(&mut 0)?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a server does nothing until it is attached to a reactor"]
+pub struct Server<S> {
+    config: Config,
+    table: &'static Table,
+    local: String,
+    remote: String,
+    context: zmq::Context,
+    frontends: Vec<(Frontend, Handler<S>)>,
+    without_voters: bool,
+    callbacks: Callbacks<S>,
+}
+
+enum Frontend {
+    Endpoint(String),
+    Socket(zmq::Socket),
+}
+
+impl<S: 'static> Server<S> {
+    /// A node that publishes its state at `local`, an endpoint to bind, and hears its peer's at
+    /// `remote`, an endpoint to connect to.
+    pub fn new(config: Config, local: impl Into<String>, remote: impl Into<String>) -> Server<S> {
+        Server {
+            config,
+            table: &PAIR,
+            local: local.into(),
+            remote: remote.into(),
+            context: zmq::Context::new(),
+            frontends: Vec::new(),
+            without_voters: false,
+            callbacks: Callbacks {
+                on_active: None,
+                on_passive: None,
+                on_transition: None,
+                on_fatal: None,
+            },
+        }
+    }
+
+    /// Makes the node's sockets in this context, instead of one of its own.
+    pub fn context(mut self, context: &zmq::Context) -> Server<S> {
+        self.context = context.clone();
+        self
+    }
+
+    /// Runs another table, such as [`GUIDE`](crate::core::GUIDE), to compare.
+    pub fn table(mut self, table: &'static Table) -> Server<S> {
+        self.table = table;
+        self
+    }
+
+    /// Binds a ROUTER for clients. Their requests vote; `handler` serves those that are let
+    /// through, one at a time.
+    pub fn frontend<F>(mut self, endpoint: impl Into<String>, handler: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>, Request<'_>) -> Result<(), BoxError> + 'static,
+    {
+        self.frontends
+            .push((Frontend::Endpoint(endpoint.into()), Box::new(handler)));
+        self
+    }
+
+    /// As [`Server::frontend`], on a socket of any type that can receive, bound or connected by
+    /// the application.
+    ///
+    /// A REP cannot drop a request: what it may not serve waits in its queue, votes, and is
+    /// served late if this node becomes active. A ROUTER does better.
+    pub fn voter<F>(mut self, socket: zmq::Socket, handler: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>, Request<'_>) -> Result<(), BoxError> + 'static,
+    {
+        self.frontends
+            .push((Frontend::Socket(socket), Box::new(handler)));
+        self
+    }
+
+    /// Says that no socket votes: all votes come through [`Handle::vote`].
+    pub fn without_voters(mut self) -> Server<S> {
+        self.without_voters = true;
+        self
+    }
+
+    /// Called when this node becomes active, before it serves the first request.
+    pub fn on_active<F>(mut self, callback: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>, &Transition) -> Result<(), BoxError> + 'static,
+    {
+        self.callbacks.on_active = Some(Box::new(callback));
+        self
+    }
+
+    /// Called when this node stops being active, and when it becomes passive.
+    pub fn on_passive<F>(mut self, callback: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>, &Transition) -> Result<(), BoxError> + 'static,
+    {
+        self.callbacks.on_passive = Some(Box::new(callback));
+        self
+    }
+
+    /// Called at each transition, before the two above.
+    pub fn on_transition<F>(mut self, callback: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>, &Transition) -> Result<(), BoxError> + 'static,
+    {
+        self.callbacks.on_transition = Some(Box::new(callback));
+        self
+    }
+
+    /// Called when this node cannot go on, before the reactor's run returns the same as an error.
+    pub fn on_fatal<F>(mut self, callback: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>, &Fatal) + 'static,
+    {
+        self.callbacks.on_fatal = Some(Box::new(callback));
+        self
+    }
+
+    /// Binds and connects everything, and puts the node on a reactor.
+    ///
+    /// From here on a peer timeout passes before a primary may be voted active, so attach a
+    /// node just before the reactor runs.
+    pub fn attach(self, scope: &mut Scope<S>) -> Result<Handle, Error> {
+        if self.frontends.is_empty() && !self.without_voters {
+            return Err(Error::NoVoter);
+        }
+        let local = Endpoint::to_bind(&self.local)?;
+        let remote = Endpoint::to_connect(&self.remote)?;
+        let mut voters = Vec::with_capacity(self.frontends.len());
+        let mut frontends = Vec::with_capacity(self.frontends.len());
+        for (frontend, handler) in self.frontends {
+            let socket = frontend.open(&self.context)?;
+            frontends.push(link::last_endpoint(&socket)?);
+            voters.push(Voter::new(socket, handler)?);
+        }
+        let publisher = link::publisher(&self.context, &self.config, &local)?;
+        let bound = link::last_endpoint(&publisher)?;
+        let subscriber = link::subscriber(&self.context, &self.config, &remote)?;
+        let link = Link::Unregistered {
+            publisher,
+            subscriber,
+        };
+        let incarnation = getrandom::u64().map_err(|error| Error::Random(error.to_string()))?;
+        let shared = Arc::new(Shared::new(bound, frontends));
+        let now = scope.fresh_now();
+        let host = Host {
+            machine: Machine::with_table(self.config, self.table, incarnation, now),
+            link,
+            voters,
+            callbacks: self.callbacks,
+            shared: Arc::clone(&shared),
+            timer: None,
+            frames: Vec::new(),
+            ended: false,
+        };
+        let source = scope.add_source("pair", host)?;
+        Ok(Handle::new(shared, scope.waker(), source))
+    }
+}
+
+impl Frontend {
+    fn open(self, context: &zmq::Context) -> Result<zmq::Socket, Error> {
+        match self {
+            Frontend::Socket(socket) => Ok(socket),
+            Frontend::Endpoint(endpoint) => {
+                let endpoint = Endpoint::to_bind(&endpoint)?;
+                let socket = context.socket(zmq::ROUTER)?;
+                link::bind(&socket, &endpoint)?;
+                Ok(socket)
+            }
+        }
+    }
+}
+
+impl<S> fmt::Debug for Server<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("config", &self.config)
+            .field("local", &self.local)
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
+    }
+}
