@@ -1,4 +1,131 @@
-//! A zloop-style reactor for one thread: ZeroMQ sockets, raw descriptors and timers.
+//! A reactor for one thread: ZeroMQ sockets, raw descriptors, timers, and handlers that share a state.
+//!
+//! It is what CZMQ's `zloop` is, for Rust: one loop that sleeps until something is to be done, and calls whoever
+//! asked for it. No runtime, no executor, no threads but libzmq's own.
+//!
+//! # Example
+//!
+//! An echo server that counts, reports once in a while, and is asked and ended by another thread.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use reactor::{Interest, Missed, Reactor, zmq};
+//!
+//! /// What all handlers share: each gets it as its first argument.
+//! #[derive(Default)]
+//! struct App {
+//!     echoed: u32,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let context = zmq::Context::new();
+//! let server = context.socket(zmq::REP)?;
+//! server.bind("tcp://127.0.0.1:*")?;
+//! let endpoint = server.get_last_endpoint()?.map_err(|_| "no endpoint")?;
+//!
+//! let mut reactor = Reactor::<App>::new()?;
+//! let mut frames = Vec::new();
+//! reactor.scope().add_socket("server", server, Interest::READ, move |app, scope, key, _ready| {
+//!     if scope.recv(key, &mut frames)? {
+//!         scope.send(key, frames.drain(..))?;
+//!         app.echoed += 1;
+//!     }
+//!     Ok(())
+//! })?;
+//! reactor.scope().add_interval("report", Duration::from_secs(1), Missed::Skip, |app, _, _| {
+//!     println!("{} requests so far", app.echoed);
+//!     Ok(())
+//! })?;
+//!
+//! let handle = reactor.handle();
+//! let client = std::thread::spawn(move || -> Result<String, zmq::Error> {
+//!     let socket = context.socket(zmq::REQ)?;
+//!     socket.connect(&endpoint)?;
+//!     socket.send("hello", 0)?;
+//!     let reply = socket.recv_msg(0)?;
+//!     handle.stop();
+//!     Ok(reply.as_str().unwrap_or_default().to_owned())
+//! });
+//!
+//! // Until stopped: by the handle, by a handler, by Ctrl-C.
+//! let mut app = App::default();
+//! reactor.run(&mut app)?;
+//! # let reply = client.join().map_err(|_| "the client panicked")??;
+//! # assert_eq!((reply.as_str(), app.echoed), ("hello", 1));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The parts
+//!
+//! [`Reactor<S>`](Reactor) owns everything and runs. `S` is the application's state. A handler gets `&mut S` and the
+//! [`Scope`], by which it reaches the rest of the reactor: to send and receive, to register and cancel, to stop. So
+//! neither needs cells or locks.
+//!
+//! - **Sockets** belong to the reactor from their registration on, and are reached through the scope only:
+//!   [`send`](Scope::send), [`recv`](Scope::recv), and [`with_socket`](Scope::with_socket) for the rest. None of these
+//!   blocks, but what is done with a socket that was lent.
+//! - **Descriptors** are whatever shows one ([`AsFd`](std::os::fd::AsFd)) and can be watched: streams, pipes, ttys,
+//!   a `timerfd`. The reactor owns them too; [`Scope::fd`] lends them as what they were.
+//! - **Timers** fire [once](Scope::add_timer), as long as their handler wants, or in [intervals](Scope::add_interval).
+//! - A [`Source`] owns several of these, with one state of its own: a protocol, a proxy, a client.
+//! - A [`Handle`] or [`Waker`] posts work, notifies a source, wakes and stops, from any thread.
+//! - A [`VirtualClock`] lets tests of an hour take no time.
+//!
+//! # The contract
+//!
+//! **A turn** is, in this order:
+//!
+//! 1. The reactor sleeps until the next deadline, a signal or a wake; if something is known to be ready, not at all,
+//!    but it looks for more.
+//! 2. It reads the clock. [`Scope::now`] stays at that time for the turn.
+//! 3. [Posted](Handle::post) work runs, and [notified](Waker::notify) sources are called: what was there at this
+//!    moment.
+//! 4. Timers that are due run: by deadline, and at equal deadlines in the order of registration.
+//! 5. Sockets and descriptors that are ready are served. A socket's handler is called again while it touches the
+//!    socket and the socket stays readable, up to the [budget](Builder::budget); a descriptor's handler is called
+//!    once. Each turn begins with another of them.
+//!
+//! In 3, 4 and 5 who is to run is settled before the first of them does. What handlers make ready, due or posted is
+//! for the next turn. Therefore **nobody can keep the others waiting** for more than their one share of a turn,
+//! neither by being always ready, nor by registering more and more. Timers come before sockets since they are what
+//! has been promised for a time.
+//!
+//! **Removing is final.** What was removed, cancelled, paused or moved gets nothing more, also if it was ready and
+//! about to run in the same turn, and also if it did so to itself.
+//!
+//! **Keys do not lie.** A key finds what it was given for, or nothing ([`Error::Stale`]), never the next in the slot.
+//! It means something only to the reactor that gave it.
+//!
+//! **No message is slept through.** `ZMQ_FD` alone loses signals: any call on a socket may swallow one. Whatever was
+//! touched is therefore looked at again before the next sleep, and only that: a turn costs what is active, not what
+//! is registered. Who is ready stays ready until it is read, as with level-triggered descriptors; a handler that
+//! leaves a message unread is called again in the next turn, without sleep.
+//!
+//! **An error stays where it is.** What it does is the source's [`ErrorPolicy`]; by default it ends the run. Whatever
+//! else was ready in the same turn still runs.
+//!
+//! **Ending is bounded.** Dropping a reactor closes its sockets on a thread that is left behind after two seconds;
+//! [`Reactor::end`] sets another bound and tells. A socket without a linger gets [one](Builder::linger).
+//!
+//! Not guaranteed:
+//!
+//! - Timers are not exact. They never fire early; how late depends on the handlers before them, and on the
+//!   [back end](Backend).
+//! - There is no order between sockets, or between a socket and a descriptor.
+//! - A descriptor that several processes read may be empty when the handler comes. A handler that would block is to
+//!   make its descriptor non-blocking.
+//! - After a panic in a handler the reactor is safe to drop, and may have lost events.
+//!
+//! # What it does not do
+//!
+//! - It has no threads: a handler that computes for long holds up everyone.
+//! - It has no futures. It is the loop, not a runtime.
+//! - It does not make sockets. Options, endpoints and contexts stay libzmq's, by way of the [`zmq`] crate, which is
+//!   re-exported here.
+//! - It does not retry, queue or time out messages. A socket that cannot take one says [`Error::WouldBlock`].
+//! - It runs on Unix only.
 
 mod arena;
 mod backend;
