@@ -1,13 +1,19 @@
 //! The client of a pair.
 
+mod blocking;
 mod config;
 pub mod core;
 mod error;
+mod handle;
+mod link;
+mod source;
 pub(crate) mod wire;
 
+pub use self::blocking::Client;
 pub use self::config::Config;
 pub use self::core::{RequestId, Stats};
 pub use self::error::{Error, RequestError};
+pub use self::handle::{ClientBuilder, ClientHandle};
 
 /// Whether a request may be executed more than once without harm.
 ///
