@@ -21,12 +21,12 @@ const ROWS: &[Row] = &[
     row("guide-initial-refuse", Roles::Both, State::Initial, &[Event::RequestPeerFresh], Then::Refuse),
     row("guide-primary-vote", Roles::Primary, State::Initial, &[Event::RequestPeerExpired], Then::Vote),
     row("guide-backup-refuse", Roles::Backup, State::Initial, &[Event::RequestPeerExpired], Then::Refuse),
-    row("guide-initial-late", Roles::Both, State::Initial, &[Event::Late], Then::Stay),
+    row("guide-initial-late", Roles::Both, State::Initial, &[Event::Late, Event::Stopping], Then::Stay),
     row("guide-initial-step-back", Roles::Both, State::Initial, ANY_STEP_BACK, Then::Refuse),
     row("guide-active-peer", Roles::Both, State::Active, &[Event::PeerInitial, Event::PeerPassive, Event::Stranger], Then::Stay),
     row("guide-dual-active", Roles::Both, State::Active, ANY_ACTIVE, Then::Exit),
     row("guide-serve", Roles::Both, State::Active, ANY_REQUEST, Then::Serve),
-    row("guide-active-late", Roles::Both, State::Active, &[Event::Late], Then::Stay),
+    row("guide-active-late", Roles::Both, State::Active, &[Event::Late, Event::Stopping], Then::Stay),
     row("guide-step-back", Roles::Both, State::Active, &[Event::StepBackPeerReady], Then::Reset),
     row("guide-step-back-alone", Roles::Both, State::Active, &[Event::StepBackAlone], Then::Refuse),
     // The Guide names both initial digits here, also the node's own.
@@ -35,7 +35,7 @@ const ROWS: &[Row] = &[
     row("guide-dual-passive", Roles::Both, State::Passive, &[Event::PeerPassive], Then::Exit),
     row("guide-passive-refuse", Roles::Both, State::Passive, &[Event::RequestPeerFresh], Then::Refuse),
     row("guide-vote", Roles::Both, State::Passive, &[Event::RequestPeerExpired], Then::Vote),
-    row("guide-passive-late", Roles::Both, State::Passive, &[Event::Late], Then::Stay),
+    row("guide-passive-late", Roles::Both, State::Passive, &[Event::Late, Event::Stopping], Then::Stay),
     row("guide-passive-step-back", Roles::Both, State::Passive, ANY_STEP_BACK, Then::Refuse),
     // The Guide has no such state, and no row of its table leads here; a table is total.
     row(
@@ -54,6 +54,7 @@ const ROWS: &[Row] = &[
             Event::Late,
             Event::StepBackPeerReady,
             Event::StepBackAlone,
+            Event::Stopping,
         ],
         Then::Stay,
     ),

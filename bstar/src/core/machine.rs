@@ -253,6 +253,13 @@ impl Machine {
         }
     }
 
+    /// This node is about to end: an active one steps back, so that its peer need not wait for
+    /// its silence. Hand on what this publishes before the end.
+    pub fn handle_stop(&mut self, now: Instant) {
+        self.wake(now);
+        self.fire(Event::Stopping, now);
+    }
+
     /// Time passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.wake(now);

@@ -338,6 +338,20 @@ fn a_node_steps_back_only_for_a_passive_peer() {
 }
 
 #[test]
+fn an_active_node_that_stops_steps_back_whoever_listens() {
+    for (state, expected) in [
+        (State::Initial, State::Initial),
+        (State::Active, State::Resigned),
+        (State::Passive, State::Passive),
+        (State::Resigned, State::Resigned),
+    ] {
+        let mut bench = Bench::in_state(Role::Primary, state);
+        bench.machine.handle_stop(bench.now);
+        assert_eq!(bench.state(), expected);
+    }
+}
+
+#[test]
 fn b09_state_is_published_at_once_and_every_heartbeat() {
     let mut bench = Bench::new(Role::Primary);
     let digits = |bench: &mut Bench| -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! The rules of a pair as data.
 //!
 //! ```text
-//!            peer 2 (primary), vote                    late, step back,
+//!            peer 2 (primary), vote              late, step back, stopping,
 //!           ┌──────────────────────────┐            higher epoch, deaf peer
 //!           │                          ▼          ┌────────────────────────┐
 //!      ┌─────────┐                ┌────────┐      │                        ▼
@@ -120,11 +120,13 @@ pub enum Event {
     StepBackPeerReady,
     /// The operator asks this node to step back, and no passive peer is heard.
     StepBackAlone,
+    /// This node is about to end.
+    Stopping,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Event; 13] = [
+    pub const ALL: [Event; 14] = [
         Event::PeerInitial,
         Event::PeerActiveBare,
         Event::PeerActiveBareLong,
@@ -138,6 +140,7 @@ impl Event {
         Event::Late,
         Event::StepBackPeerReady,
         Event::StepBackAlone,
+        Event::Stopping,
     ];
 
     /// The name that logs and status lines use as the cause of a transition.
@@ -156,6 +159,7 @@ impl Event {
             Event::Late => "late",
             Event::StepBackPeerReady => "step-back",
             Event::StepBackAlone => "step-back-alone",
+            Event::Stopping => "stopping",
         }
     }
 
@@ -420,6 +424,7 @@ const ROWS: &[Row] = &[
     row("initial-backup-refuse", Roles::Backup, State::Initial, &[Event::RequestPeerExpired], Then::Refuse),
     row("initial-late", Roles::Both, State::Initial, &[Event::Late], Then::Guard),
     row("initial-step-back", Roles::Both, State::Initial, ANY_STEP_BACK, Then::Refuse),
+    row("initial-stopping", Roles::Both, State::Initial, &[Event::Stopping], Then::Stay),
     // Active: serves, until there is a reason to believe that the peer serves too.
     row("active-peer-initial", Roles::Both, State::Active, &[Event::PeerInitial], Then::Stay),
     row("active-peer-passive", Roles::Both, State::Active, &[Event::PeerPassive], Then::Stay),
@@ -433,6 +438,7 @@ const ROWS: &[Row] = &[
     row("active-late", Roles::Both, State::Active, &[Event::Late], Then::Resign),
     row("active-step-back", Roles::Both, State::Active, &[Event::StepBackPeerReady], Then::Resign),
     row("active-step-back-alone", Roles::Both, State::Active, &[Event::StepBackAlone], Then::Refuse),
+    row("active-stopping", Roles::Both, State::Active, &[Event::Stopping], Then::Resign),
     // Passive: takes over when the peer is back in its initial state, or is gone and asked for.
     row("passive-peer-initial", Roles::Both, State::Passive, &[Event::PeerInitial], Then::Activate),
     row("passive-peer-active", Roles::Both, State::Passive, ANY_ACTIVE, Then::Stay),
@@ -443,6 +449,7 @@ const ROWS: &[Row] = &[
     row("passive-vote", Roles::Both, State::Passive, &[Event::RequestPeerExpired], Then::Vote),
     row("passive-late", Roles::Both, State::Passive, &[Event::Late], Then::Guard),
     row("passive-step-back", Roles::Both, State::Passive, ANY_STEP_BACK, Then::Refuse),
+    row("passive-stopping", Roles::Both, State::Passive, &[Event::Stopping], Then::Stay),
     // Resigned: offers the service, and takes it again only when nobody else can.
     row("resigned-primary-meets-backup", Roles::Primary, State::Resigned, &[Event::PeerInitial], Then::Activate),
     row("resigned-backup-waits", Roles::Backup, State::Resigned, &[Event::PeerInitial], Then::Stay),
@@ -453,6 +460,7 @@ const ROWS: &[Row] = &[
     row("resigned-vote", Roles::Both, State::Resigned, &[Event::RequestPeerExpired], Then::Vote),
     row("resigned-late", Roles::Both, State::Resigned, &[Event::Late], Then::Guard),
     row("resigned-step-back", Roles::Both, State::Resigned, ANY_STEP_BACK, Then::Refuse),
+    row("resigned-stopping", Roles::Both, State::Resigned, &[Event::Stopping], Then::Stay),
 ];
 
 #[cfg(test)]

@@ -90,8 +90,8 @@ fn parse_millis(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
-/// A heartbeat within its bounds.
-fn parse_heartbeat(text: &str) -> Result<Duration, String> {
+/// Reads a heartbeat in milliseconds, within its bounds.
+pub fn parse_heartbeat(text: &str) -> Result<Duration, String> {
     let heartbeat = parse_millis(text)?;
     // The bounds are the same for either role.
     let checked = Config::new(Role::Primary).with_heartbeat(heartbeat);

@@ -32,17 +32,8 @@ struct RoleArgs {
 /// Arguments of an echo server that is one node of a pair.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
-    /// This node is the primary
-    #[arg(
-        short,
-        long,
-        conflicts_with = "backup",
-        required_unless_present = "backup"
-    )]
-    primary: bool,
-    /// This node is the backup
-    #[arg(short, long)]
-    backup: bool,
+    #[command(flatten)]
+    role: RoleArgs,
     /// Where this node publishes its state [default: tcp://*:5003 as primary, tcp://*:5004 as backup]
     #[arg(long, value_name = "EP", value_parser = parse_bind)]
     local: Option<Endpoint>,

@@ -263,9 +263,7 @@ impl<S: 'static> Host<S> {
 
     /// The run ends: a passive peer need not wait for our silence.
     fn say_goodbye(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
-        if self.machine.handle_step_back(scope.fresh_now()).is_ok() {
-            tracing::info!("stopping: the passive peer is to take over");
-        }
+        self.machine.handle_stop(scope.fresh_now());
         self.flush(state, scope)
     }
 
@@ -344,8 +342,7 @@ impl<S: 'static> Host<S> {
 
     /// After an error nothing more is served, and a passive peer need not wait for our silence.
     fn abandon(&mut self, scope: &mut Scope<S>) {
-        // Refused when there is no such peer; then our silence will tell.
-        let _ = self.machine.handle_step_back(scope.fresh_now());
+        self.machine.handle_stop(scope.fresh_now());
         while let Some(output) = self.machine.poll_output() {
             if let Output::Publish { state, metadata } = output {
                 self.publish(scope, state, metadata);
