@@ -1,5 +1,7 @@
 //! What can go wrong on the client's side.
 
+use crate::endpoint::EndpointError;
+
 /// Why a client could not be built, or a request was not taken on.
 ///
 /// Nothing was sent when one of these is returned.
@@ -14,12 +16,15 @@ pub enum Error {
         /// What it has to be.
         reason: String,
     },
-    /// A server's address cannot be used.
+    /// A server's address is none.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// A server cannot be used.
     #[error("server {endpoint}: {reason}")]
-    Endpoint {
-        /// The address as it was given.
+    Server {
+        /// Its address.
         endpoint: String,
-        /// What is wrong with it.
+        /// Why not.
         reason: String,
     },
     /// As many requests are under way as [`Config::max_outstanding`](super::Config) allows.

@@ -73,11 +73,8 @@ impl ClientBuilder {
         for (index, endpoint) in self.servers.iter().enumerate() {
             link::check_endpoint(endpoint)?;
             if self.servers[..index].contains(endpoint) {
-                let reason = "given twice; the servers of a pair have an address each".to_owned();
-                return Err(Error::Endpoint {
-                    endpoint: endpoint.clone(),
-                    reason,
-                });
+                let reason = "given twice; the servers of a pair have an address each";
+                return Err(link::rejected(endpoint, reason));
             }
         }
         let nonce = getrandom::u64().map_err(|error| Error::Random(error.to_string()))?;

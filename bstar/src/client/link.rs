@@ -10,6 +10,7 @@ use std::time::Duration;
 use zmq::SocketEvent;
 
 use super::{Config, Error};
+use crate::endpoint::Endpoint;
 
 /// libzmq is not to reconnect while the host has not yet seen that a link ended: a day.
 const NEVER_MS: i32 = 24 * 3600 * 1000;
@@ -63,38 +64,27 @@ impl Dialler {
         monitor.connect(&name)?;
         dealer
             .connect(&self.endpoint)
-            .map_err(|error| self.reject(error.message()))?;
+            .map_err(|error| rejected(&self.endpoint, error.message()))?;
         Ok((dealer, monitor))
-    }
-
-    fn reject(&self, reason: &str) -> Error {
-        Error::Endpoint {
-            endpoint: self.endpoint.clone(),
-            reason: reason.to_owned(),
-        }
     }
 }
 
-/// Refuses what libzmq would take, and only fail at later, or what a client of a pair cannot use.
+/// Refuses what libzmq would take, and only fail at later, or what a client cannot use.
 pub(super) fn check_endpoint(endpoint: &str) -> Result<(), Error> {
-    let reason = match (
-        endpoint.strip_prefix("tcp://"),
-        endpoint.strip_prefix("ipc://"),
-    ) {
-        (Some(address), _) => match address.rsplit_once(':') {
-            None | Some(("", _)) => "expected tcp://HOST:PORT",
-            Some(("*", _)) => "a wildcard is for binding; a client needs the server's address",
-            Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => return Ok(()),
-            Some(_) => "the port must be a number from 1 to 65535",
-        },
-        (_, Some("")) => "expected ipc://PATH",
-        (_, Some(_)) => return Ok(()),
-        (None, None) => "expected tcp://HOST:PORT or ipc://PATH",
-    };
-    Err(Error::Endpoint {
+    let endpoint = Endpoint::to_connect(endpoint)?;
+    if endpoint.as_str().starts_with("inproc://") {
+        let reason = "an inproc link cannot be watched; use tcp:// or ipc://";
+        return Err(rejected(endpoint.as_str(), reason));
+    }
+    Ok(())
+}
+
+/// An error that names a server.
+pub(super) fn rejected(endpoint: &str, reason: &str) -> Error {
+    Error::Server {
         endpoint: endpoint.to_owned(),
         reason: reason.to_owned(),
-    })
+    }
 }
 
 /// Reads a monitor's message: the event in two bytes of this machine's order, then a value.
@@ -129,7 +119,7 @@ fn set_up(
     dealer.set_rcvhwm(limit)?;
     dealer.set_maxmsgsize(i64::try_from(config.max_reply_frame_bytes).unwrap_or(i64::MAX))?;
     dealer.set_affinity(affinity)?;
-    dealer.set_ipv6(endpoint.contains('['))
+    dealer.set_ipv6(endpoint.starts_with("tcp://["))
 }
 
 /// At least one, since libzmq takes zero for "off".
@@ -151,25 +141,18 @@ mod tests {
         ] {
             check_endpoint(good).unwrap();
         }
-        for bad in [
+        let bad = [
             "",
             "5001",
-            "localhost:5001",
+            "localhost:1",
             "inproc://x",
             "udp://1.2.3.4:5",
-            "tcp://",
-            "ipc://",
-            "tcp://:1",
-            "tcp://x:0",
-            "tcp://x:70000",
-            "tcp://x:port",
-            "tcp://x",
-        ] {
+            "tcp://*:5001",
+        ];
+        for bad in bad {
             let text = check_endpoint(bad).unwrap_err().to_string();
             assert!(text.contains(bad), "{text}");
         }
-        let text = check_endpoint("tcp://*:5001").unwrap_err().to_string();
-        assert!(text.contains("wildcard"), "{text}");
     }
 
     #[test]
