@@ -83,9 +83,9 @@
 //! 3. [Posted](Handle::post) work runs, and [notified](Waker::notify) sources are called: what was there at this
 //!    moment.
 //! 4. Timers that are due run: by deadline, and at equal deadlines in the order of registration.
-//! 5. Sockets and descriptors that are ready are served. A socket's handler is called again while it touches the
-//!    socket and the socket stays readable, up to the [budget](Builder::budget); a descriptor's handler is called
-//!    once. Each turn begins with another of them.
+//! 5. Sockets and descriptors that are ready are served. A socket's handler is called again while it receives and
+//!    there may be more, up to the [budget](Builder::budget); a descriptor's handler is called once. Each turn begins
+//!    with another of them.
 //!
 //! In 3, 4 and 5 who is to run is settled before the first of them does. What handlers make ready, due or posted is
 //! for the next turn. Therefore **nobody can keep the others waiting** for more than their one share of a turn,
@@ -111,6 +111,8 @@
 //!
 //! Not guaranteed:
 //!
+//! - A call does not mean that there is a message: after one was received it is tried whether there is another, which
+//!   is cheaper than asking. [`Scope::recv`] tells.
 //! - Timers are not exact. They never fire early; how late depends on the handlers before them, and on the
 //!   [back end](Backend).
 //! - There is no order between sockets, or between a socket and a descriptor.

@@ -65,7 +65,8 @@ impl BitOrAssign for Interest {
 
 /// What a handler was called for.
 ///
-/// Of a descriptor this is a hint: another process that shares it may have been faster.
+/// It is a hint. Of a descriptor, since another process that shares it may have been faster; of a socket, since
+/// after one message it is tried whether there is another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Ready {

@@ -26,8 +26,11 @@ pub trait Source<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A socket is ready. Called again in the same turn while the handler touches it and it stays readable, as far as
-    /// the [budget](crate::Builder::budget) goes.
+    /// A socket is ready. Called again in the same turn while the handler receives from it and there is more, as far
+    /// as the [budget](crate::Builder::budget) goes.
+    ///
+    /// Whether there is more is found out by trying, since asking costs as much: after a message was received the
+    /// handler may be called once in vain, and [`Scope::recv`] says so.
     Socket {
         /// What the source called it.
         tag: usize,

@@ -19,8 +19,8 @@ pub(super) struct SocketSlot {
     pub(super) interest: Interest,
     /// What `ZMQ_EVENTS` said last.
     events: Ready,
-    /// Somebody used the socket since.
-    pub(super) stale: bool,
+    /// Whether that is still so.
+    pub(super) knowledge: Knowledge,
     /// It is in the list of those to look at before the next sleep.
     listed: bool,
     /// It is in the list of those that are ready.
@@ -29,14 +29,26 @@ pub(super) struct SocketSlot {
     pub(super) reported: bool,
 }
 
+/// What is known of a socket's readiness. Asking costs a system call, so that it is asked no more than needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Knowledge {
+    /// It is what was read last, and a change will be signalled.
+    Sure,
+    /// Somebody used the socket since.
+    Stale,
+    /// A message was received, and nothing was done since but sending: there may well be another. Trying is cheaper
+    /// than asking.
+    Received,
+}
+
 impl SocketSlot {
     /// Reads `ZMQ_EVENTS` if somebody used the socket.
     #[inline]
     pub(super) fn refresh(&mut self) {
-        if !self.stale {
+        if self.knowledge == Knowledge::Sure {
             return;
         }
-        self.stale = false;
+        self.knowledge = Knowledge::Sure;
         self.events = loop {
             match self.socket.get_events() {
                 Ok(events) => {
@@ -92,7 +104,7 @@ impl<S: 'static> Scope<S> {
             tag,
             interest,
             events: Ready::NONE,
-            stale: true,
+            knowledge: Knowledge::Stale,
             listed: true,
             queued: false,
             reported: false,
@@ -112,7 +124,10 @@ impl<S: 'static> Scope<S> {
         I: IntoIterator<Item = T>,
         T: Into<zmq::Message>,
     {
-        let slot = self.touch(key)?;
+        let slot = self.list(key)?;
+        if slot.knowledge != Knowledge::Received {
+            slot.knowledge = Knowledge::Stale;
+        }
         let mut frames = frames.into_iter();
         let mut frame = frames
             .next()
@@ -155,7 +170,15 @@ impl<S: 'static> Scope<S> {
             match slot.socket.recv(&mut frame, zmq::DONTWAIT) {
                 Ok(()) => {}
                 Err(zmq::Error::EINTR) => continue,
-                Err(zmq::Error::EAGAIN) if frames.is_empty() => return Ok(false),
+                Err(zmq::Error::EAGAIN) if frames.is_empty() => {
+                    // To find that out, libzmq did all its work: this is as good as reading `ZMQ_EVENTS`, as far as
+                    // reading goes.
+                    if !slot.interest.is_write() {
+                        slot.knowledge = Knowledge::Sure;
+                        slot.events.readable = false;
+                    }
+                    return Ok(false);
+                }
                 Err(error) => {
                     frames.clear();
                     return Err(Error::Zmq(error));
@@ -164,6 +187,9 @@ impl<S: 'static> Scope<S> {
             let more = frame.get_more();
             frames.push(frame);
             if !more {
+                if !slot.interest.is_write() {
+                    slot.knowledge = Knowledge::Received;
+                }
                 return Ok(true);
             }
         }
@@ -202,8 +228,7 @@ impl<S: 'static> Scope<S> {
         key: SocketKey,
         interest: Interest,
     ) -> Result<(), Error> {
-        // What is known is still true; it is only to be looked at with the new interest.
-        self.list(key)?.interest = interest;
+        self.touch(key)?.interest = interest;
         Ok(())
     }
 
@@ -211,7 +236,7 @@ impl<S: 'static> Scope<S> {
     #[inline]
     pub(super) fn touch(&mut self, key: SocketKey) -> Result<&mut SocketSlot, Error> {
         let slot = self.list(key)?;
-        slot.stale = true;
+        slot.knowledge = Knowledge::Stale;
         Ok(slot)
     }
 

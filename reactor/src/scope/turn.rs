@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::sockets::Knowledge;
 use super::{ReadyItem, Scope};
 use crate::arena::Key;
 use crate::backend::Token;
@@ -187,8 +188,16 @@ impl<S: 'static> Scope<S> {
                 return;
             };
             slot.queued = false;
-            slot.refresh();
-            let ready = slot.ready();
+            let ready = if round > 0 && slot.knowledge == Knowledge::Received {
+                Ready {
+                    readable: true,
+                    ..Ready::NONE
+                }
+                .masked(slot.interest)
+            } else {
+                slot.refresh();
+                slot.ready()
+            };
             // Called again only to read more: writing needs no more than one call a turn to go on.
             if !ready.any() || round > 0 && !ready.readable {
                 break;
@@ -200,15 +209,15 @@ impl<S: 'static> Scope<S> {
                 return;
             };
             // Who did not touch the socket would do no more in a second call than in the first.
-            if !went_well || !slot.stale || slot.interest != interest {
+            if !went_well || slot.knowledge == Knowledge::Sure || slot.interest != interest {
                 break;
             }
         }
         let Some(slot) = self.sockets.get_mut(key.0) else {
             return;
         };
-        // What is not known any more will be looked at before the next sleep.
-        if !slot.stale && !slot.queued && slot.ready().any() {
+        // What is not known for sure will be looked at before the next sleep.
+        if slot.knowledge == Knowledge::Sure && !slot.queued && slot.ready().any() {
             slot.queued = true;
             self.ready.push(ReadyItem::Socket(key));
         }

@@ -27,8 +27,7 @@ fn r01_a_send_does_not_swallow_a_waiting_message(backend: Backend) {
             ours,
             Interest::READ,
             move |received, scope, key, _| {
-                assert!(scope.recv(key, &mut frames)?);
-                *received += 1;
+                *received += u32::from(scope.recv(key, &mut frames)?);
                 Ok(())
             },
         )
@@ -58,8 +57,7 @@ fn r01_one_read_of_many_leaves_the_rest_readable(backend: Backend) {
                 ours,
                 Interest::READ,
                 move |received, scope, key, _| {
-                    assert!(scope.recv(key, &mut frames)?, "called for nothing");
-                    *received += 1;
+                    *received += u32::from(scope.recv(key, &mut frames)?);
                     Ok(())
                 },
             )
@@ -100,8 +98,7 @@ fn r02_any_call_from_any_handler_is_followed_by_another_look(backend: Backend) {
                 ours,
                 Interest::READ,
                 move |served, scope, key, _| {
-                    assert!(scope.recv(key, &mut frames)?);
-                    *served += 1;
+                    *served += u32::from(scope.recv(key, &mut frames)?);
                     Ok(())
                 },
             )
