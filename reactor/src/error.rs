@@ -43,6 +43,9 @@ pub enum Error {
 }
 
 /// A registration that failed, with what was to be registered.
+///
+/// Where that is of no interest, `?` turns it into an [`Error`]. Handlers return a [`BoxError`], which a socket cannot
+/// be part of: there it takes `.map_err(Error::from)?`.
 pub struct Rejected<T> {
     /// Why.
     pub error: Error,

@@ -151,7 +151,8 @@ impl<S: 'static> Scope<S> {
 
     /// Adds a source and [starts](Source::start) it. The name is for errors and logs; it need not be unique.
     ///
-    /// Where `start` fails everything that it registered is removed again.
+    /// Where `start` fails everything that it registered is removed again. One that removes itself there is
+    /// [`Error::Stale`].
     pub fn add_source(
         &mut self,
         name: &str,

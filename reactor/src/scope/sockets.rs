@@ -119,6 +119,9 @@ impl<S: 'static> Scope<S> {
     /// Never blocks: a socket that cannot take the message now gives [`Error::WouldBlock`], and
     /// [`Error::Unreachable`] comes from a ROUTER that is told to say so. The frames are gone then; who wants to try
     /// again keeps them.
+    ///
+    /// One thing can break a message in two, and is all but ruled out: a signal handler that interrupts libzmq in the
+    /// one system call that it makes at most once a millisecond, between two frames. It is reported as `EINTR`.
     pub fn send<I, T>(&mut self, key: SocketKey, frames: I) -> Result<(), Error>
     where
         I: IntoIterator<Item = T>,
@@ -132,20 +135,21 @@ impl<S: 'static> Scope<S> {
         let mut frame = frames
             .next()
             .ok_or(Error::Invalid("a message has at least one frame"))?;
-        let mut sent_any = false;
+        let mut first = true;
         let mut failure = None;
         loop {
             let next = frames.next();
             let flags = zmq::DONTWAIT | if next.is_some() { zmq::SNDMORE } else { 0 };
-            if let Err(error) = slot.socket.send(frame, flags) {
-                failure.get_or_insert(error);
-                if !sent_any {
-                    break;
+            match slot.socket.send(frame, flags) {
+                Ok(()) => {}
+                Err(error) if first => return Err(refused(error)),
+                // The peer left in the middle of the message. libzmq takes back what it has, and expects the rest, to
+                // drop it; without that it would drop the beginning of the next message instead.
+                Err(error) => {
+                    failure.get_or_insert(error);
                 }
-                // The peer left in the middle of the message. libzmq takes back what it has, and expects the rest,
-                // to drop it; without that it would drop the beginning of the next message instead.
             }
-            sent_any = true;
+            first = false;
             match next {
                 Some(next) => frame = next,
                 None => break,
@@ -153,9 +157,7 @@ impl<S: 'static> Scope<S> {
         }
         match failure {
             None => Ok(()),
-            // An interrupted call sent nothing either, if it was the first.
-            Some(zmq::Error::EAGAIN | zmq::Error::EINTR) => Err(Error::WouldBlock),
-            Some(zmq::Error::EHOSTUNREACH) => Err(Error::Unreachable),
+            Some(zmq::Error::EAGAIN) => Err(Error::WouldBlock),
             Some(error) => Err(Error::Zmq(error)),
         }
     }
@@ -287,5 +289,14 @@ impl<S: 'static> Scope<S> {
             .add_edge(fd, Token::Socket(self.sockets.next_key().index()))?;
         self.watched.insert(fd);
         Ok((fd, place))
+    }
+}
+
+/// Why the first frame was not taken, and with that nothing.
+fn refused(error: zmq::Error) -> Error {
+    match error {
+        zmq::Error::EAGAIN | zmq::Error::EINTR => Error::WouldBlock,
+        zmq::Error::EHOSTUNREACH => Error::Unreachable,
+        error => Error::Zmq(error),
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use reactor::{
-    Backend, BoxError, Builder, Ending, Error, ErrorPolicy, Event, FdKey, Interest, Scope,
+    AnyKey, Backend, BoxError, Builder, Ending, Error, ErrorPolicy, Event, FdKey, Interest, Scope,
     SocketKey, Source, SourceKey, zmq,
 };
 
@@ -16,6 +16,7 @@ use crate::common::{self, BOUND, on_both, pair, reactor, turn_idly, turn_until};
 on_both!(
     a_source_that_does_not_start_leaves_nothing_behind,
     a_source_is_removed_with_all_it_owns,
+    what_a_source_owns_goes_in_any_order,
     stale_keys_do_nothing,
     ends_clean_or_within_its_bound,
 );
@@ -127,6 +128,59 @@ fn a_source_is_removed_with_all_it_owns(backend: Backend) {
     assert_eq!(format!("{:?}", reactor.scope()), before);
     turn_idly(&mut reactor, &mut seen);
     assert_eq!(seen.len(), 3);
+}
+
+fn what_a_source_owns_goes_in_any_order(backend: Backend) {
+    struct Idle;
+    impl Source<()> for Idle {
+        fn start(&mut self, _: &mut Scope<()>, _: SourceKey) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn on_event(&mut self, _: &mut (), _: &mut Scope<()>, _: Event) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+
+    let context = zmq::Context::new();
+    let mut reactor = reactor::<()>(backend);
+    let scope = reactor.scope();
+    for order in [
+        [0, 1, 2, 3],
+        [3, 2, 1, 0],
+        [0, 3, 1, 2],
+        [2, 0, 3, 1],
+        [1, 3, 0, 2],
+    ] {
+        for leave in 0..4 {
+            let owner = scope.add_source("idle", Idle).unwrap();
+            let later = scope.now() + BOUND;
+            let (stream, _peer) = UnixStream::pair().unwrap();
+            let (socket, _feed) = pair(&context);
+            let owned = [
+                AnyKey::from(scope.own_timer(owner, 0, later).unwrap()),
+                AnyKey::from(scope.own_fd(owner, 1, stream, Interest::READ).unwrap()),
+                AnyKey::from(scope.own_socket(owner, 2, socket, Interest::READ).unwrap()),
+                AnyKey::from(scope.own_timer(owner, 3, later).unwrap()),
+            ];
+            for index in &order[leave..] {
+                assert_eq!(scope.owner(owned[*index]), Some(owner));
+                assert!(match owned[*index] {
+                    AnyKey::Socket(key) => scope.remove_socket(key).is_some(),
+                    AnyKey::Fd(key) => scope.remove_fd(key),
+                    AnyKey::Timer(key) => scope.cancel_timer(key),
+                    _ => false,
+                });
+            }
+            assert!(
+                scope.remove_source(owner),
+                "it stays when it owns nothing any more"
+            );
+            assert!(owned.iter().all(|key| scope.owner(*key).is_none()));
+            let nothing = "Scope { sources: 0, sockets: 0, fds: 0, timers: 0, .. }";
+            assert_eq!(format!("{scope:?}"), nothing);
+        }
+    }
 }
 
 fn stale_keys_do_nothing(backend: Backend) {
