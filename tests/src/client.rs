@@ -62,7 +62,7 @@ impl ScriptedClient {
             .unwrap_or_else(|error| panic!("{endpoint}: {error}"));
         Self {
             socket,
-            sequence: std::cell::Cell::new(0),
+            sequence: std::cell::Cell::new(1),
         }
     }
 

@@ -9,6 +9,7 @@
 //! * [`ScriptedPeer`] stands in for the other server on the state channel;
 //! * [`ScriptedClient`] stands in for a client;
 //! * [`Bench`] is one server between those two;
+//! * [`Traffic`] asks a pair without pause and remembers how long each answer took;
 //! * [`Namespace`] is a network of its own, in which links can be cut;
 //! * [`python`] finds an interpreter that has `zmq`.
 //!
@@ -16,6 +17,7 @@
 
 mod bench;
 mod client;
+mod distribution;
 mod endpoints;
 mod netns;
 mod node;
@@ -23,17 +25,20 @@ mod peer;
 mod process;
 pub mod programs;
 pub mod python;
+mod traffic;
 
 use std::io::Write;
 use std::time::Duration;
 
 pub use bench::{Bench, State};
 pub use client::{Probe, ScriptedClient, Spoken};
+pub use distribution::Distribution;
 pub use endpoints::{address, free_endpoint};
 pub use netns::{Cut, Namespace};
 pub use node::{Node, NodeConfig, Pair, Role, StateLine};
 pub use peer::{Heard, PeerConfig, ScriptedPeer};
 pub use process::{Line, Lines, Process};
+pub use traffic::{Sample, Traffic};
 
 /// What a step of a test came to; the error says what was waited for and what was seen instead.
 pub type Outcome<T> = Result<T, String>;

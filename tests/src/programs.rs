@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::{Outcome, ensure};
+
 /// The path of the program `name`, a binary of the packages `demos` or `bstar`.
 ///
 /// The first call of a test process builds them, for the same target folder and profile as the
@@ -14,14 +16,17 @@ use std::sync::OnceLock;
 /// When the programs do not build, or there is none of that name.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(build);
+    static BUILT: OnceLock<Outcome<PathBuf>> = OnceLock::new();
+    let folder = match BUILT.get_or_init(build) {
+        Ok(folder) => folder,
+        Err(why) => panic!("{why}"),
+    };
     let path = folder.join(name);
     assert!(path.is_file(), "no program {}", path.display());
     path
 }
 
-fn build() -> PathBuf {
+fn build() -> Outcome<PathBuf> {
     let executable = std::env::current_exe().expect("a test knows its own executable");
     // TARGET/PROFILE/deps/test, or TARGET/TRIPLE/PROFILE/deps/test when a triple was asked for.
     let folder = executable
@@ -46,8 +51,10 @@ fn build() -> PathBuf {
         command.args(["--target", name_of(above)]);
     }
     let status = command.status().expect("cargo starts");
-    assert!(status.success(), "the programs do not build: {command:?}");
-    folder.to_path_buf()
+    ensure(status.success(), || {
+        format!("the programs do not build: {command:?}")
+    })?;
+    Ok(folder.to_path_buf())
 }
 
 fn name_of(path: &Path) -> &str {
