@@ -1,5 +1,6 @@
 //! Signals that get lost, and sockets that starve.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use reactor::{Backend, Error, Interest, Next, Scope, SocketKey, zmq};
@@ -104,12 +105,15 @@ fn r02_any_call_from_any_handler_is_followed_by_another_look(backend: Backend) {
             )
             .unwrap();
         turn_idly(&mut reactor, &mut 0);
+        // Kept to the end, since closing it would be a signal of its own.
+        let theirs = Rc::new(theirs);
+        let feed = Rc::clone(&theirs);
         let now = reactor.scope().now();
         reactor
             .scope()
             .add_timer("meddler", now, move |_, scope, _| {
-                theirs.send("first", 0)?;
-                theirs.send("second", 0)?;
+                feed.send("first", 0)?;
+                feed.send("second", 0)?;
                 call(scope, key);
                 Ok(Next::Done)
             })
