@@ -16,6 +16,7 @@
 //! Every wait has a bound, and answers with an error that says what was waited for.
 
 mod bench;
+mod cases;
 mod client;
 mod distribution;
 mod endpoints;
@@ -31,6 +32,7 @@ use std::io::Write;
 use std::time::Duration;
 
 pub use bench::{Bench, State};
+pub use cases::{STALLED, run_cases};
 pub use client::{Probe, ScriptedClient, Spoken};
 pub use distribution::Distribution;
 pub use endpoints::{address, free_endpoint};

@@ -1,15 +1,9 @@
 //! The whole state table from outside: a real server between a scripted peer and a scripted
 //! client. What it publishes and whether it answers is what the rules of the pair say.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::thread;
 use std::time::Duration;
 
-use tests::{
-    BOUND, Bench, Outcome, PeerConfig, Role, ScriptedClient, ScriptedPeer, State, ensure,
-    free_endpoint,
-};
+use tests::{BOUND, Bench, Outcome, Role, STALLED, State, StateLine, ensure, run_cases};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
@@ -90,11 +84,10 @@ impl Case {
         let checked = self.check(&bench).and_then(|()| bench.is_bare());
         // The machine that runs the test may have been away for a heartbeat itself; the server
         // notices and says so, and then the case has not been put to the test.
-        let late = |line: &tests::StateLine| line.cause == "late";
+        let late = |line: &StateLine| line.cause == "late";
+        let was_late = bench.node.transitions().iter().any(late);
         match checked {
-            Err(error) if bench.node.transitions().iter().any(late) => {
-                Err(format!("{STALLED}{error}"))
-            }
+            Err(error) if was_late => Err(format!("{STALLED}{error}")),
             other => other,
         }
     }
@@ -150,11 +143,11 @@ impl Case {
 
 /// Runs all cases at `heartbeat`, some at a time, and fails with all that failed.
 fn run_table(heartbeat: Duration, at_once: usize) -> Outcome<()> {
-    let mut cases = VecDeque::new();
+    let mut cases = Vec::new();
     for role in [Role::Primary, Role::Backup] {
         for state in State::ALL {
             for event in EVENTS {
-                cases.push_back(Case {
+                cases.push(Case {
                     role,
                     state,
                     event,
@@ -163,42 +156,7 @@ fn run_table(heartbeat: Duration, at_once: usize) -> Outcome<()> {
             }
         }
     }
-    run_all(cases, at_once, Case::run)
-}
-
-/// How the error of a case begins in which the machine itself was too slow.
-const STALLED: &str = "stalled: ";
-
-fn run_all<C: std::fmt::Debug + Send>(
-    cases: VecDeque<C>,
-    at_once: usize,
-    run: impl Fn(&C) -> Outcome<()> + Sync,
-) -> Outcome<()> {
-    let cases = Mutex::new(cases);
-    let failures = Mutex::new(Vec::new());
-    let next = || cases.lock().map_or(None, |mut cases| cases.pop_front());
-    thread::scope(|scope| {
-        for _ in 0..at_once {
-            scope.spawn(|| {
-                while let Some(case) = next() {
-                    let mut outcome = run(&case);
-                    for _ in 0..3 {
-                        match &outcome {
-                            Err(error) if error.starts_with(STALLED) => outcome = run(&case),
-                            _ => break,
-                        }
-                    }
-                    if let (Err(error), Ok(mut failures)) = (outcome, failures.lock()) {
-                        failures.push(format!("{case:?}: {error}"));
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().map_err(|error| error.to_string())?;
-    ensure(failures.is_empty(), || {
-        format!("{} failed\n{}", failures.len(), failures.join("\n\n"))
-    })
+    run_cases(cases, at_once, Case::run)
 }
 
 #[test]
@@ -214,195 +172,4 @@ fn every_row_at_100_ms() -> Outcome<()> {
 #[test]
 fn every_row_at_250_ms() -> Outcome<()> {
     run_table(Duration::from_millis(250), 16)
-}
-
-/// What is no state, and so must neither change one nor be a sign of life.
-fn garbage() -> Vec<Vec<Vec<u8>>> {
-    let texts: [&[u8]; 16] = [
-        b"",
-        b"active",
-        b"0",
-        b"5",
-        b"6",
-        b"9",
-        b"-1",
-        b"3x",
-        b" 3",
-        b"3 ",
-        b"+3",
-        b"33",
-        b"3\0",
-        b"\x03",
-        b"\xff\xfe\x80\x00",
-        b"bstar/1 pair=bstar role=primary",
-    ];
-    let mut all: Vec<Vec<Vec<u8>>> = texts.iter().map(|text| vec![text.to_vec()]).collect();
-    all.push(vec![b"3".to_vec(), b"4".to_vec()]);
-    all.push(vec![b"1".to_vec(), b"2".to_vec()]);
-    all.push(vec![b"3".to_vec(), Vec::new()]);
-    all.push(vec![b"3".to_vec(), b"bstar/1".to_vec()]);
-    all.push(vec![b"3".to_vec(), b"bstar/1 nonsense".to_vec()]);
-    all.push(vec![b"".to_vec(), b"3".to_vec()]);
-    all.push(vec![vec![b'3'; 2 << 20]]);
-    all.push(vec![b"3".to_vec(), vec![b'x'; 2 << 20]]);
-    all.push(vec![b"3".to_vec(); 1_000]);
-    all.extend(vec![vec![b"3".to_vec(), b"3".to_vec()]; 1_000]);
-    all
-}
-
-/// The states in which garbage is tried, and what the peer says besides.
-const NOISY: [(State, u8); 3] = [
-    (State::Initial, b'4'),
-    (State::Active, b'4'),
-    (State::Passive, b'3'),
-];
-
-fn noisy_cases() -> VecDeque<(Role, State, u8)> {
-    let roles = [Role::Primary, Role::Backup];
-    let cases = roles.map(|role| NOISY.map(|(state, said)| (role, state, said)));
-    cases.into_iter().flatten().collect()
-}
-
-const NOISY_HEARTBEAT: Duration = Duration::from_millis(250);
-
-#[test]
-fn garbage_on_the_state_channel_changes_nothing() -> Outcome<()> {
-    run_all(noisy_cases(), 6, |&(role, state, said)| {
-        let bench = Bench::start(role, NOISY_HEARTBEAT, false)?;
-        bench.bring_to(state)?;
-        bench.peer.say_digit(said);
-        let lines = bench.node.mark();
-        bench.peer.burst(&garbage());
-        raw_noise(&bench.node.config().local)?;
-        bench.stays(state)?;
-        bench.answers(state)?;
-        bench.node.ensure_alive()?;
-        ensure(bench.node.mark() == lines, || bench.fails("a transition"))?;
-        bench.is_bare()
-    })
-}
-
-#[test]
-fn garbage_on_the_front_end_changes_nothing() -> Outcome<()> {
-    run_all(noisy_cases(), 6, |&(role, state, said)| {
-        let bench = Bench::start(role, NOISY_HEARTBEAT, false)?;
-        bench.bring_to(state)?;
-        bench.peer.say_digit(said);
-        let lines = bench.node.mark();
-        let noisy = ScriptedClient::connect(&bench.node.config().frontend);
-        for frames in garbage() {
-            let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
-            noisy.send(&frames)?;
-        }
-        for envelope in [
-            "bstar-cli/1",
-            "bstar-cli/1 ",
-            "bstar-cli/1 zz -1",
-            "bstar-cli/2",
-        ] {
-            noisy.send(&[envelope.as_bytes()])?;
-            noisy.send(&[envelope.as_bytes(), b"no delimiter"])?;
-            noisy.send(&[envelope.as_bytes(), b"", b"bstar-no"])?;
-        }
-        raw_noise(&bench.node.config().frontend)?;
-        // Its own requests, behind the garbage, are treated as those of anybody else.
-        let probe = noisy.probe()?;
-        ensure(probe.is_served() == (state == State::Active), || {
-            bench.fails(&format!("behind the garbage: {probe:?}"))
-        })?;
-        bench.stays(state)?;
-        bench.answers(state)?;
-        bench.node.ensure_alive()?;
-        ensure(bench.node.mark() == lines, || bench.fails("a transition"))
-    })
-}
-
-/// Speaks to a port in no protocol at all.
-fn raw_noise(endpoint: &str) -> Outcome<()> {
-    use std::io::Write;
-    let address = endpoint.trim_start_matches("tcp://");
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 64], &[0; 4096], &[]] {
-        let mut stream = std::net::TcpStream::connect(address).map_err(|e| e.to_string())?;
-        // The server may hang up before all is written, and may well.
-        let _ = stream.write_all(bytes);
-    }
-    Ok(())
-}
-
-#[test]
-fn garbage_is_no_sign_of_life() -> Outcome<()> {
-    let mut small = garbage();
-    small.retain(|frames| frames.len() < 3 && frames.iter().all(|frame| frame.len() < 100));
-    small.truncate(24);
-    let roles: VecDeque<Role> = [Role::Primary, Role::Backup].into();
-    run_all(roles, 2, |&role| {
-        let bench = Bench::start(role, Duration::from_millis(100), false)?;
-        bench.bring_to(State::Passive)?;
-        // As long as the peer says its digit, nobody can vote.
-        for _ in 0..12 {
-            bench.peer.burst(&small);
-            bench.peer.next_heard(1, BOUND)?;
-            bench.answers(State::Passive)?;
-        }
-        // When all it says is noise, it is as good as dead after the peer timeout.
-        bench.peer.silence();
-        for _ in 0..6 {
-            bench.peer.burst(&small);
-            bench.peer.next_heard(1, BOUND)?;
-        }
-        bench.answers(State::Active)
-    })
-}
-
-#[test]
-fn only_who_asks_for_metadata_gets_it() -> Outcome<()> {
-    let heartbeat = Duration::from_millis(50);
-    let bench = Bench::start(Role::Primary, heartbeat, true)?;
-    let told = bench
-        .peer
-        .wait_heard(0, BOUND, |heard| heard.frames.len() == 2)?;
-    for (key, value) in [("pair", "bstar"), ("role", "primary"), ("timeout", "100")] {
-        ensure(told.metadata(key).as_deref() == Some(value), || {
-            format!("{key} in {told:?}")
-        })?;
-    }
-    bench.moves(b'2', State::Active)?;
-    let told = bench.peer.wait_heard(0, BOUND, |heard| {
-        heard.metadata("epoch").as_deref() == Some("1")
-    })?;
-    ensure(told.metadata("heard").as_deref() == Some("bare"), || {
-        format!("{told:?}")
-    })
-}
-
-#[test]
-fn a_bare_listener_silences_metadata_for_all() -> Outcome<()> {
-    let heartbeat = Duration::from_millis(50);
-    let bench = Bench::start(Role::Primary, heartbeat, true)?;
-    bench.moves(b'2', State::Active)?;
-    let with_metadata = |heard: &tests::Heard| heard.frames.len() == 2;
-    for _ in 0..20 {
-        bench
-            .peer
-            .wait_heard(bench.peer.mark(), BOUND, with_metadata)?;
-        let bare = ScriptedPeer::start(&PeerConfig {
-            bind: free_endpoint(),
-            connect: bench.node.config().local.clone(),
-            metadata: false,
-            period: heartbeat,
-        });
-        let heard = bare.next_heard(3, BOUND)?;
-        ensure(heard.iter().all(|heard| heard.frames.len() == 1), || {
-            bench.fails("a bare listener got a second frame")
-        })?;
-        let both = bench.peer.next_heard(2, BOUND)?;
-        ensure(both.iter().all(|heard| heard.frames.len() == 1), || {
-            bench.fails("a second frame was sent while a bare listener was there")
-        })?;
-    }
-    // It is gone, so the metadata comes back.
-    bench
-        .peer
-        .wait_heard(bench.peer.mark(), BOUND, with_metadata)?;
-    Ok(())
 }
