@@ -70,6 +70,8 @@ pub enum Output {
         /// What the peer said.
         theirs: Duration,
     },
+    /// The peer has been silent for a peer timeout, once more: dial its state channel anew.
+    Redial,
     /// This node cannot go on.
     Fatal(Fatal),
 }
@@ -154,6 +156,8 @@ pub struct Machine {
     their_timeout: Option<Duration>,
     last_turn: Instant,
     next_publish: Instant,
+    /// When the peer was last heard or dialled.
+    dialled: Instant,
     subscribers: Subscribers,
     publish: bool,
     stranger_told: bool,
@@ -189,6 +193,7 @@ impl Machine {
             their_timeout: None,
             last_turn: now,
             next_publish: now,
+            dialled: now,
             subscribers: Subscribers::default(),
             publish: false,
             stranger_told: false,
@@ -266,6 +271,12 @@ impl Machine {
         if now >= self.next_publish {
             self.publish = true;
             self.next_publish = now + self.config.heartbeat();
+        }
+        // A link may be dead without anyone who would dial it again: libzmq gives a connection up
+        // for good whose other end broke the protocol, be it with one frame.
+        if now >= self.dialled + self.config.timeout() {
+            self.dialled = now;
+            self.outputs.push_back(Output::Redial);
         }
     }
 
@@ -447,6 +458,7 @@ impl Machine {
     fn live(&mut self, said: Announcement, now: Instant) {
         self.peer = Some(said);
         self.silent_since = now;
+        self.dialled = now;
         self.hearing_since.get_or_insert(now);
     }
 
@@ -551,6 +563,7 @@ impl Machine {
             their_timeout,
             last_turn,
             next_publish,
+            dialled: _,
             subscribers,
             publish,
             stranger_told: _,

@@ -380,6 +380,28 @@ fn b09_state_is_published_at_once_and_every_heartbeat() {
 }
 
 #[test]
+fn a_silent_peer_is_dialled_anew_once_a_timeout() {
+    let mut bench = Bench::new(Role::Backup);
+    let redials = |bench: &mut Bench| {
+        bench
+            .drain()
+            .iter()
+            .filter(|o| **o == Output::Redial)
+            .count()
+    };
+    bench.run_for(beats(1.5));
+    bench.hear("3");
+    bench.run_for(beats(1.9));
+    assert_eq!(redials(&mut bench), 0);
+    bench.run_for(beats(10.0));
+    let count = redials(&mut bench);
+    assert!(
+        (4..=5).contains(&count),
+        "{count} in ten heartbeats of silence"
+    );
+}
+
+#[test]
 fn metadata_is_for_those_who_ask() {
     let mut bench = Bench::new(Role::Backup);
     bench.machine.handle_subscription(b"\x01", bench.now);

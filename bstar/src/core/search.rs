@@ -163,7 +163,7 @@ impl Pair {
                     }
                 }
                 Output::Fatal(_) => fatal = true,
-                Output::Transition(_) => {}
+                Output::Transition(_) | Output::Redial => {}
                 Output::Stranger(_) | Output::TimeoutMismatch { .. } => unreachable!(),
             }
         }

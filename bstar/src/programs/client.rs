@@ -9,7 +9,10 @@ use hdrhistogram::Histogram;
 use reactor::{BoxError, Missed, Next, Reactor, Scope};
 use serde_json::json;
 
-use super::{Failure, init_traces, parse_connect, parse_heartbeat, parse_millis, say};
+use super::{
+    Failure, init_traces, parse_connect, parse_deadline, parse_heartbeat, parse_millis,
+    refuse_usage, say,
+};
 use crate::client::{ClientBuilder, ClientHandle, Idempotent, Reply, RequestError};
 use crate::endpoint::Endpoint;
 
@@ -30,7 +33,7 @@ pub struct ClientArgs {
     #[arg(long, value_name = "MS", default_value = "0", value_parser = parse_millis)]
     interval: Duration,
     /// Deadline of a request in milliseconds, over all attempts
-    #[arg(long, value_name = "MS", default_value = "10000", value_parser = parse_millis)]
+    #[arg(long, value_name = "MS", default_value = "10000", value_parser = parse_deadline)]
     timeout: Duration,
     /// Heartbeat of the pair in milliseconds
     #[arg(long, value_name = "MS", default_value = "1000", value_parser = parse_heartbeat)]
@@ -50,8 +53,10 @@ impl ClientArgs {
     /// Runs the client until it has sent its requests or is interrupted.
     pub fn run(mut self) -> Result<ExitCode, Failure> {
         init_traces(self.verbose);
-        if self.timeout.is_zero() {
-            return Err("a timeout of 0 ms leaves no time for an answer: give at least 1".into());
+        if self.servers.len() > GUIDE_FRONTENDS.len() {
+            return Ok(refuse_usage(
+                &"a pair has two servers: give --server at most twice",
+            ));
         }
         if self.servers.is_empty() {
             let servers = GUIDE_FRONTENDS.map(Endpoint::to_connect);

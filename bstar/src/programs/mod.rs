@@ -53,6 +53,12 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// What clap cannot know to be wrong.
+fn refuse_usage(reason: &dyn std::fmt::Display) -> ExitCode {
+    complain(&format!("error: {reason}; --help tells more"));
+    ExitCode::from(2)
+}
+
 fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -69,8 +75,7 @@ fn explain(error: &clap::Error) -> ExitCode {
             let text = error.to_string();
             let lines = text.lines().take_while(|line| !line.trim().is_empty());
             let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-            complain(&format!("{line}; --help tells more"));
-            ExitCode::from(2)
+            refuse_usage(&line.trim_start_matches("error: "))
         }
     }
 }
@@ -88,6 +93,13 @@ fn parse_millis(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| "it is no whole number of milliseconds".to_owned())?;
     Ok(Duration::from_millis(millis))
+}
+
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    match parse_millis(text)? {
+        Duration::ZERO => Err("it leaves no time for an answer; give at least 1".to_owned()),
+        deadline => Ok(deadline),
+    }
 }
 
 /// Reads a heartbeat in milliseconds, within its bounds.

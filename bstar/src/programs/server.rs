@@ -9,8 +9,11 @@ use clap::Args;
 use reactor::{Interest, Reactor, Scope};
 use signal_hook::consts::SIGUSR1;
 
-use super::{Failure, init_traces, parse_bind, parse_connect, parse_heartbeat, parse_millis, say};
-use crate::core::{Config, PairId, Role, State};
+use super::{
+    Failure, init_traces, parse_bind, parse_connect, parse_heartbeat, parse_millis, refuse_usage,
+    say,
+};
+use crate::core::{Config, ConfigError, PairId, Role, State};
 use crate::endpoint::Endpoint;
 use crate::server::{Handle, Server};
 
@@ -50,8 +53,8 @@ pub struct ServerArgs {
     #[arg(long, value_name = "MS", value_parser = parse_millis)]
     timeout: Option<Duration>,
     /// Name of the pair; the same on both nodes
-    #[arg(long, value_name = "NAME", default_value = "bstar")]
-    pair: String,
+    #[arg(long, value_name = "NAME", default_value = "bstar", value_parser = parse_pair)]
+    pair: PairId,
     /// Tell more on stderr; twice for more still
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -69,7 +72,10 @@ impl ServerArgs {
         } else {
             Role::Backup
         };
-        let config = self.config(role)?;
+        let config = match self.config(role) {
+            Ok(config) => config,
+            Err(error) => return Ok(refuse_usage(&error)),
+        };
         let (local, remote, frontend) = self.endpoints(role)?;
         remote.resolve()?;
 
@@ -110,14 +116,12 @@ impl ServerArgs {
         }
     }
 
-    fn config(&self, role: Role) -> Result<Config, Failure> {
+    fn config(&self, role: Role) -> Result<Config, ConfigError> {
         let config = Config::new(role)
             .with_heartbeat(self.heartbeat)?
-            .with_pair(PairId::new(&*self.pair)?);
-        Ok(match self.timeout {
-            Some(timeout) => config.with_timeout(timeout)?,
-            None => config,
-        })
+            .with_pair(self.pair.clone());
+        self.timeout
+            .map_or(Ok(config.clone()), |timeout| config.with_timeout(timeout))
     }
 
     /// What was given, and for the rest the Guide's ports.
@@ -133,6 +137,10 @@ impl ServerArgs {
             given(&self.frontend).unwrap_or_else(|| Endpoint::to_bind(frontend))?,
         ))
     }
+}
+
+fn parse_pair(text: &str) -> Result<PairId, ConfigError> {
+    PairId::new(text)
 }
 
 /// SIGUSR1 asks for a switchover. The signal handler writes a byte that the reactor reads.

@@ -7,9 +7,11 @@ use reactor::{BoxError, Event, Interest, Scope, SocketKey, Source, SourceKey, Ti
 use zmq::Message;
 
 use super::handle::{Question, Shared};
+use super::link;
 use super::request::Request;
 use super::voter::{Voter, refusal};
 use crate::core::{Announced, Answer, Fatal, Machine, Metadata, Output, State, Transition};
+use crate::endpoint::Endpoint;
 
 /// What the application wants to be told.
 pub(super) struct Callbacks<S> {
@@ -47,6 +49,7 @@ pub(super) enum Link {
 pub(super) struct Host<S> {
     pub(super) machine: Machine,
     pub(super) link: Link,
+    pub(super) remote: Endpoint,
     pub(super) voters: Vec<Voter<S>>,
     pub(super) callbacks: Callbacks<S>,
     pub(super) shared: Arc<Shared>,
@@ -281,6 +284,7 @@ impl<S: 'static> Host<S> {
                     ?theirs,
                     "the nodes were given different peer timeouts: both use the larger"
                 ),
+                Output::Redial => self.redial(scope)?,
                 Output::Fatal(fatal) => {
                     if let Some(on_fatal) = &mut self.callbacks.on_fatal {
                         on_fatal(state, scope, &fatal);
@@ -303,6 +307,15 @@ impl<S: 'static> Host<S> {
         if let Err(error) = scope.send(publisher, [Some(digit), text].into_iter().flatten()) {
             tracing::warn!(%error, "the state was not published");
         }
+    }
+
+    fn redial(&mut self, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        let Link::Registered { subscriber, .. } = self.link else {
+            return Ok(());
+        };
+        tracing::debug!(remote = %self.remote, "the peer is silent: its state link is dialled anew");
+        scope.with_socket(subscriber, |socket| link::redial(socket, &self.remote))??;
+        Ok(())
     }
 
     fn tell(

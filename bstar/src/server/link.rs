@@ -6,10 +6,11 @@ use super::error::Error;
 use crate::core::{Config, METADATA_TOPIC};
 use crate::endpoint::Endpoint;
 
-/// A digit, a line of text and some room: whoever sends more is cut off.
-const MAX_MESSAGE_BYTES: i64 = 4096;
+/// A state is a digit and a line of text, and what is larger is dropped when it is read. Only what
+/// would exhaust the memory costs its sender the connection: libzmq would not dial it again.
+const MAX_FRAME_BYTES: i64 = 8 << 20;
 /// States are stale after a moment; what a peer that does not read leaves behind is dropped.
-const STATES_QUEUED: i32 = 1000;
+const STATES_QUEUED: i32 = 32;
 
 /// Publishes our state.
 pub(super) fn publisher(
@@ -48,6 +49,15 @@ pub(super) fn subscriber(
     Ok(socket)
 }
 
+/// Gives up the connection, whatever state it is in, and begins a new one.
+pub(super) fn redial(socket: &zmq::Socket, remote: &Endpoint) -> Result<(), zmq::Error> {
+    match socket.disconnect(remote.as_str()) {
+        // There was none any more.
+        Ok(()) | Err(zmq::Error::ENOENT) => socket.connect(remote.as_str()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Binds, and says where it did not.
 pub(super) fn bind(socket: &zmq::Socket, endpoint: &Endpoint) -> Result<(), Error> {
     socket.set_ipv6(endpoint.is_ipv6())?;
@@ -65,7 +75,7 @@ pub(super) fn last_endpoint(socket: &zmq::Socket) -> Result<String, Error> {
 
 fn tune(socket: &zmq::Socket, config: &Config, endpoint: &Endpoint) -> Result<(), Error> {
     socket.set_ipv6(endpoint.is_ipv6())?;
-    socket.set_maxmsgsize(MAX_MESSAGE_BYTES)?;
+    socket.set_maxmsgsize(MAX_FRAME_BYTES)?;
     socket.set_sndhwm(STATES_QUEUED)?;
     socket.set_rcvhwm(STATES_QUEUED)?;
     // ZMTP's own heartbeats find out that a connection is dead; a handshake that a cut

@@ -214,6 +214,7 @@ impl<S: 'static> Server<S> {
         let host = Host {
             machine: Machine::with_table(self.config, self.table, incarnation, now),
             link,
+            remote,
             voters,
             callbacks: self.callbacks,
             shared: Arc::clone(&shared),
