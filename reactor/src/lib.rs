@@ -106,6 +106,9 @@
 //! **An error stays where it is.** What it does is the source's [`ErrorPolicy`]; by default it ends the run. Whatever
 //! else was ready in the same turn still runs.
 //!
+//! **Stopping is orderly.** The turn is completed, and then each source is [told](Event::Stopping), to say goodbye.
+//! What is not done is done in the next run, if there is one.
+//!
 //! **Ending is bounded.** Dropping a reactor closes its sockets on a thread that is left behind after two seconds;
 //! [`Reactor::end`] sets another bound and tells. A socket without a linger gets [one](Builder::linger).
 //!

@@ -59,8 +59,9 @@ pub enum Event {
     },
     /// Somebody called [`Waker::notify`](crate::Waker::notify), at least once since the last such event.
     Notified,
-    /// A run was stopped, and is about to return: the moment to say goodbye to peers. Delivered once for each stop,
-    /// in no particular order among sources; what is sent here leaves within the linger.
+    /// A run was stopped, and is about to return: the moment to say goodbye to peers. Delivered once for each run that
+    /// is stopped, in no particular order among sources, and not where a run ends otherwise: by an error, or since
+    /// [`run_until`](crate::Reactor::run_until) has what it waits for. What is sent here leaves within the linger.
     Stopping,
 }
 

@@ -36,11 +36,12 @@ impl<S: 'static> Scope<S> {
         std::mem::take(&mut self.stop)
     }
 
-    /// Tells every source that the run ends.
+    /// Tells every source that the run ends. Who stops it once more in reply stops no more than this run.
     pub(crate) fn say_stopping(&mut self, state: &mut S) -> Result<(), Error> {
         for source in self.sources.keys() {
             self.dispatch(state, SourceKey(source), Event::Stopping);
         }
+        self.take_stop();
         self.failure.take().map_or(Ok(()), Err)
     }
 

@@ -20,6 +20,7 @@ on_both!(
     a_wake_makes_one_turn,
     a_stop_ends_the_run_after_the_turn,
     a_stop_before_the_run_ends_it,
+    sources_are_told_of_a_stop_once,
 );
 
 fn posts_run_in_order_in_the_next_turn(backend: Backend) {
@@ -236,6 +237,74 @@ fn a_stop_before_the_run_ends_it(backend: Backend) {
         })
         .unwrap();
     assert_eq!(asked, 1, "the condition is asked before the first sleep");
+}
+
+struct Polite {
+    others: Vec<SourceKey>,
+    fails: bool,
+}
+
+impl Source<Vec<SourceKey>> for Polite {
+    fn start(&mut self, _: &mut Scope<Vec<SourceKey>>, _: SourceKey) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn on_event(
+        &mut self,
+        told: &mut Vec<SourceKey>,
+        scope: &mut Scope<Vec<SourceKey>>,
+        event: Event,
+    ) -> Result<(), BoxError> {
+        if event != Event::Stopping {
+            return Ok(());
+        }
+        // A goodbye may be anything: the others go, and nobody is told who is gone.
+        for other in self.others.drain(..) {
+            assert!(scope.remove_source(other));
+        }
+        scope.stop();
+        told.push(scope.add_source(
+            "newcomer",
+            Polite {
+                others: vec![],
+                fails: false,
+            },
+        )?);
+        if self.fails {
+            Err("on purpose".into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn sources_are_told_of_a_stop_once(backend: Backend) {
+    let mut reactor = reactor::<Vec<SourceKey>>(backend);
+    let scope = reactor.scope();
+    let other = Polite {
+        others: vec![],
+        fails: false,
+    };
+    let other = scope.add_source("other", other).unwrap();
+    let last = Polite {
+        others: vec![],
+        fails: true,
+    };
+    let first = Polite {
+        others: vec![other],
+        fails: true,
+    };
+    // Whichever of the two is told first, both are, and the first error is the run's.
+    scope.add_source("polite", first).unwrap();
+    scope.add_source("polite", last).unwrap();
+    let mut told = Vec::new();
+    reactor.run_until(&mut told, |_| true).unwrap();
+    assert!(told.is_empty(), "that was no stop");
+    reactor.handle().stop();
+    let error = reactor.run(&mut told).unwrap_err();
+    assert!(matches!(error, Error::Handler { name, .. } if name == "polite"));
+    assert!((2..=3).contains(&told.len()), "newcomers are not told");
+    assert!(!reactor.is_stopping(), "the run that was stopped is over");
 }
 
 /// Handles travel, whatever the state is.
