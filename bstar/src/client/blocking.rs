@@ -69,6 +69,11 @@ impl Client {
             return Err(RequestError::Closed);
         };
         self.state.result = None;
+        // What became of the links since the last call comes first: a request must not be given to
+        // one that is known to be lost.
+        if let Err(error) = reactor.turn(&mut self.state, Some(Duration::ZERO)) {
+            return Err(Error::Reactor(error).into());
+        }
         let on_done = |state: &mut State, _: &mut _, result| state.result = Some(result);
         let scope = reactor.scope();
         let id = self

@@ -106,8 +106,9 @@ fn set_up(
     config: &Config,
 ) -> Result<(), zmq::Error> {
     dealer.set_linger(0)?;
-    // Nothing queues for a server that is not there.
-    dealer.set_immediate(true)?;
+    // ZMQ_IMMEDIATE stays off: with it libzmq throws away the answers that wait in front of the end
+    // of a link. Nothing queues all the same, since nothing is sent before the link stands, and
+    // the socket is closed after it.
     dealer.set_reconnect_ivl(NEVER_MS)?;
     dealer.set_connect_timeout(millis(config.dial_timeout))?;
     dealer.set_handshake_ivl(millis(config.dial_timeout))?;

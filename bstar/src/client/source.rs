@@ -250,30 +250,20 @@ impl<S: 'static> Shared<S> {
     /// All monitors, since the links come up in an order of their own.
     fn read_monitors(&mut self, scope: &mut Scope<S>) -> Result<(), reactor::Error> {
         for server in 0..self.ports.len() {
-            while let Some((dealer, monitor)) = self.ports[server].sockets {
+            while let Some((_, monitor)) = self.ports[server].sockets {
                 if !scope.recv(monitor, &mut self.frames)? {
                     break;
                 }
                 match self.frames.first().and_then(|frame| link::read(frame)) {
                     None => {}
-                    Some(Tidings::Up) => self.link_up(scope, server, dealer)?,
+                    Some(Tidings::Up) => {
+                        debug!(server, "link is up");
+                        self.core.handle_connected(server, scope.fresh_now());
+                    }
                     Some(Tidings::Down) => self.link_down(scope, server)?,
                 }
             }
         }
-        Ok(())
-    }
-
-    fn link_up(
-        &mut self,
-        scope: &mut Scope<S>,
-        server: usize,
-        dealer: SocketKey,
-    ) -> Result<(), reactor::Error> {
-        debug!(server, "link is up");
-        // The socket takes note of its new link here; a send alone does not look for it.
-        scope.readable(dealer)?;
-        self.core.handle_connected(server, scope.fresh_now());
         Ok(())
     }
 

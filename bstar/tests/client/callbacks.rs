@@ -102,6 +102,22 @@ fn requests_under_way_survive_the_servers_death() {
 }
 
 #[test]
+fn a_host_that_was_paused_does_not_blame_the_server() {
+    let heartbeat = Duration::from_millis(20);
+    let (primary, backup) = (Server::start(echo()), Server::start(echo()));
+    let (mut reactor, mut app, client) = rig([&primary.endpoint, &backup.endpoint], heartbeat);
+    app.to_send = 1;
+    ask(&mut app, reactor.scope());
+    turn_until(&mut reactor, &mut app, || client.stats().attempts == 1);
+    // Past every time-out there is, with the answer waiting.
+    primary.wait_for_requests(1);
+    std::thread::sleep(heartbeat * 20);
+    reactor.run_until(&mut app, |app| app.ok == 1).unwrap();
+    let stats = client.stats();
+    assert_eq!((stats.attempts, stats.silences), (1, 0));
+}
+
+#[test]
 fn the_failover_callback_runs_before_the_answers_own() {
     let (primary, backup) = (Server::start(echo()), Server::start(echo()));
     let (mut reactor, mut app, client) = rig(

@@ -47,7 +47,7 @@ impl Server {
         }
     }
 
-    /// Requests it got so far.
+    /// Requests that it got and treated as its script says.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -140,11 +140,11 @@ fn run(
         }
         let mut request = router.recv_multipart(0).unwrap();
         let id = request.remove(0);
-        requests.fetch_add(1, Ordering::SeqCst);
         for reply in script(&request) {
             let frames = std::iter::once(id.clone()).chain(reply);
             // Whoever asked may have gone.
             let _ = router.send_multipart(frames, zmq::DONTWAIT);
         }
+        requests.fetch_add(1, Ordering::SeqCst);
     }
 }
