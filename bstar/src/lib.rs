@@ -1,4 +1,63 @@
-//! Binary Star.
+//! Binary Star: a primary and a backup server make one pair, of which exactly one serves.
+//!
+//! The pattern is from chapter 4 of *ZeroMQ: Messaging for Many Applications* (the Guide). Each
+//! server tells the other its state every heartbeat; clients speak to the one that is *active*.
+//! The *passive* one takes over when two things come together: it has not heard its peer for two
+//! heartbeats, and a client's request reaches it. A client that can reach it is the third party
+//! that tells a dead peer from a broken link.
+//!
+//! ```
+//! use bstar::{Config, Role, Server};
+//! use reactor::Reactor;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut reactor = Reactor::new()?;
+//! let node = Server::new(
+//!     Config::new(Role::Backup),
+//!     "tcp://127.0.0.1:*", // our state, for the peer
+//!     "tcp://127.0.0.1:5003", // the peer's, for us
+//! )
+//! .frontend("tcp://127.0.0.1:*", |served: &mut u64, scope, request| {
+//!     *served += 1;
+//!     Ok(request.echo(scope)?)
+//! })
+//! .attach(reactor.scope())?;
+//! assert!(!node.may_serve(), "a backup waits for its primary");
+//!
+//! let stopper = node.clone();
+//! std::thread::spawn(move || stopper.stop());
+//! reactor.run(&mut 0)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is where
+//!
+//! - [`Server`]: one node of a pair on a [`reactor::Reactor`]; [`Handle`]: the same for threads
+//!   and servers that are elsewhere.
+//! - [`Client`]: finds the active server, and fails over; [`client`] tells the rules.
+//! - [`core`]: the rules themselves, as a table and a machine without a socket, for simulators,
+//!   model checkers and other hosts.
+//!
+//! # Contract
+//!
+//! - At most one node serves, unless the two are parted (for a peer timeout no message arrives in
+//!   at least one direction) and clients reach both. When they hear each other again one resigns.
+//! - A failover by silence takes between one and two heartbeats after the last sign of life, and
+//!   needs a request. A planned one takes a round trip.
+//! - Both nodes must have the same peer timeout (if not, the larger counts), and it must exceed
+//!   every pause of either and the time in which a crashed one is restarted.
+//! - Time is monotonic; no clock of the two needs to agree with anything.
+//!
+//! # What it does not do
+//!
+//! No state is replicated and no third node is asked. Nobody on the state channel is
+//! authenticated: keep it on a network of its own. An epoch does not survive a restart yet, so it
+//! fences nothing.
+//!
+//! # Features
+//!
+//! `programs` (on by default) is what the command `bstar` needs; a library user turns it off.
 
 pub mod client;
 pub mod core;
@@ -10,3 +69,8 @@ pub mod server;
 pub use client::{Client, Idempotent, Reply};
 pub use core::{Config, Role, State};
 pub use server::{Handle, Request, Server};
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
