@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reactor::{BoxError, Event, Interest, Scope, SocketKey, Source, SourceKey, TimerKey};
 use tracing::debug;
@@ -171,8 +171,10 @@ impl<S> Drop for ClientSource<S> {
         });
         drop(callbacks);
         if let Some(context) = self.own_context.take() {
-            // An I/O thread may sit in the resolver; nobody has to wait for it.
-            let _ = reactor::end_context(context, Duration::ZERO);
+            // Its end waits for the I/O threads, and one may sit in the resolver: that is nothing
+            // for the thread of a reactor. Without a second thread it has to be.
+            let end = std::thread::Builder::new().name("bstar-client-end".to_owned());
+            drop(end.spawn(move || drop(context)));
         }
     }
 }
