@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bstar::{Config, Role, Server};
-use reactor::Reactor;
+use reactor::{Interest, Reactor, Scope};
 use zmq::Message;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -32,6 +32,8 @@ fn main() -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["bare", frontend] => serve_bare(frontend),
+        ["poll", frontend] => serve_polled(frontend),
+        ["reactor", frontend] => serve_reactor(frontend),
         ["node", role, local, remote, frontend] => serve_pair(role, local, remote, frontend),
         _ => compare(args.contains(&"--unpinned")),
     }
@@ -44,41 +46,55 @@ fn compare(unpinned: bool) -> Result<()> {
         // Children inherit it.
         rustix::thread::sched_setaffinity(None, &cpus)?;
     }
-    let [bare, frontend, other_frontend, states, other_states] = free_endpoints()?;
-    let _bare = Running::start(&["bare", &bare])?;
-    let _primary = Running::start(&["node", "primary", &states, &other_states, &frontend])?;
-    let _backup = Running::start(&["node", "backup", &other_states, &states, &other_frontend])?;
-
-    let context = zmq::Context::new();
-    let servers = [
-        Echo::connect(&context, &bare)?,
-        Echo::connect(&context, &frontend)?,
+    let [
+        bare,
+        polled,
+        reactor,
+        frontend,
+        other_frontend,
+        states,
+        other_states,
+    ] = free_endpoints()?;
+    let _servers = [
+        Running::start(&["bare", &bare])?,
+        Running::start(&["poll", &polled])?,
+        Running::start(&["reactor", &reactor])?,
+        Running::start(&["node", "primary", &states, &other_states, &frontend])?,
+        Running::start(&["node", "backup", &other_states, &states, &other_frontend])?,
     ];
-    let mut times = [vec![], vec![]];
-    let mut rates = [vec![], vec![]];
+    let context = zmq::Context::new();
+    let mut servers = Vec::new();
+    for (name, endpoint) in [
+        ("bare ROUTER, blocking", &bare),
+        ("bare ROUTER, zmq_poll", &polled),
+        ("reactor alone", &reactor),
+        ("active server of a pair", &frontend),
+    ] {
+        servers.push(Measured::new(name, Echo::connect(&context, endpoint)?));
+    }
     for _ in 0..ROUNDS {
-        for (server, times) in servers.iter().zip(&mut times) {
-            times.push(server.round_trip_us()?);
+        for server in &mut servers {
+            server.times.push(server.echo.round_trip_us()?);
         }
-        for (server, rates) in servers.iter().zip(&mut rates) {
-            rates.push(server.rate()?);
+        for server in &mut servers {
+            server.rates.push(server.echo.rate()?);
         }
     }
-    let [bare_us, pair_us] = times.map(median);
-    let [bare_rate, pair_rate] = rates.map(median);
     println!(
         "{ROUNDS} rounds each, medians{}",
         if unpinned { "" } else { ", all on one CPU" }
     );
-    println!("                                   bare ROUTER   active pair   pair / bare");
-    println!(
-        "round trip, 1 outstanding, µs      {bare_us:>11.2}   {pair_us:>11.2}   {:>11.3}",
-        pair_us / bare_us
-    );
-    println!(
-        "echoes per second, {OUTSTANDING} outstanding  {bare_rate:>11.0}   {pair_rate:>11.0}   {:>11.3}",
-        pair_rate / bare_rate
-    );
+    println!("{:26}{:>22}{:>28}", "", "1 outstanding", "64 outstanding");
+    let (first_time, first_rate) = servers[0].medians();
+    for server in &servers {
+        let (time, rate) = server.medians();
+        println!(
+            "{:26}{time:>8.2} µs  {:>6.3} ×  {rate:>12.0} echoes/s  {:>6.3} ×",
+            server.name,
+            time / first_time,
+            rate / first_rate
+        );
+    }
     Ok(())
 }
 
@@ -93,6 +109,46 @@ fn serve_bare(frontend: &str) -> Result<()> {
         let more = if frame.get_more() { zmq::SNDMORE } else { 0 };
         socket.send(std::mem::replace(&mut frame, Message::new()), more)?;
     }
+}
+
+/// The same with `zmq_poll`, as a server needs it that has a timer or a second socket.
+fn serve_polled(frontend: &str) -> Result<()> {
+    let context = zmq::Context::new();
+    let socket = context.socket(zmq::ROUTER)?;
+    socket.bind(frontend)?;
+    let mut frame = Message::new();
+    loop {
+        socket.poll(zmq::POLLIN, -1)?;
+        loop {
+            match socket.recv(&mut frame, zmq::DONTWAIT) {
+                Ok(()) => {}
+                Err(zmq::Error::EAGAIN) => break,
+                Err(error) => return Err(error.into()),
+            }
+            let more = if frame.get_more() { zmq::SNDMORE } else { 0 };
+            socket.send(std::mem::replace(&mut frame, Message::new()), more)?;
+        }
+    }
+}
+
+/// The reactor alone, to tell its part from the pair's.
+fn serve_reactor(frontend: &str) -> Result<()> {
+    let context = zmq::Context::new();
+    let socket = context.socket(zmq::ROUTER)?;
+    socket.bind(frontend)?;
+    let mut reactor = Reactor::new()?;
+    let mut frames = Vec::new();
+    let echo = move |(): &mut (), scope: &mut Scope<()>, key, _| {
+        if scope.recv(key, &mut frames)? {
+            scope.send(key, frames.drain(..))?;
+        }
+        Ok(())
+    };
+    reactor
+        .scope()
+        .add_socket("echo", socket, Interest::READ, echo)
+        .map_err(reactor::Error::from)?;
+    Ok(reactor.run(&mut ())?)
 }
 
 fn serve_pair(role: &str, local: &str, remote: &str, frontend: &str) -> Result<()> {
@@ -162,7 +218,31 @@ impl Echo {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// A server, and what its rounds gave.
+struct Measured {
+    name: &'static str,
+    echo: Echo,
+    times: Vec<f64>,
+    rates: Vec<f64>,
+}
+
+impl Measured {
+    fn new(name: &'static str, echo: Echo) -> Measured {
+        Measured {
+            name,
+            echo,
+            times: Vec::new(),
+            rates: Vec::new(),
+        }
+    }
+
+    fn medians(&self) -> (f64, f64) {
+        (median(&self.times), median(&self.rates))
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

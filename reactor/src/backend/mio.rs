@@ -8,38 +8,56 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest as MioInterest, Token as MioToken, Waker};
 
-use super::{Poll, SIGNALS, Signal, Token, Wake};
+use super::alarm::Alarm;
+use super::{Poll, SIGNALS, Signal, Token, Until, Wake};
 use crate::{Interest, Ready};
 
-/// The waker's; slots never reach it.
+/// The waker's and the alarm's; slots never reach them.
 const WAKE: MioToken = MioToken(usize::MAX);
+const ALARM: MioToken = MioToken(usize::MAX - 1);
 
 pub(super) struct MioPoll {
     poll: mio::Poll,
     events: Events,
     waker: Arc<Waker>,
+    alarm: Alarm,
 }
 
 impl MioPoll {
     pub(super) fn new() -> io::Result<Self> {
         let poll = mio::Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
         Ok(Self {
             poll,
             events: Events::with_capacity(SIGNALS),
             waker,
+            alarm,
         })
     }
 }
 
 impl Poll for MioPoll {
-    fn wait(&mut self, timeout: Option<Duration>, signals: &mut Vec<Signal>) -> io::Result<()> {
+    fn wait(&mut self, until: Until, signals: &mut Vec<Signal>) -> io::Result<()> {
+        let timeout = match until {
+            Until::Now => Some(Duration::ZERO),
+            Until::Deadline(deadline) => self.alarm.set(deadline)?,
+            Until::Something => None,
+        };
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
-        for event in self.events.iter().filter(|event| event.token() != WAKE) {
+        for event in &self.events {
+            match event.token() {
+                WAKE => continue,
+                ALARM => {
+                    self.alarm.rang();
+                    continue;
+                }
+                _ => {}
+            }
             let error = event.is_error();
             signals.push(Signal {
                 token: Token::unpack(event.token().0),

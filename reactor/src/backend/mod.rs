@@ -1,12 +1,13 @@
 //! Who tells what is ready: a small trait, and two crates behind it.
 
+mod alarm;
 mod mio;
 mod polling;
 
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::{Interest, Ready};
 
@@ -39,9 +40,8 @@ const SIGNALS: usize = 1024;
 
 /// What the reactor needs of the operating system.
 pub(crate) trait Poll {
-    /// Waits for a signal, for a wake, or for the time-out; no time-out waits for ever. Appends to `signals`. May
-    /// return early with nothing.
-    fn wait(&mut self, timeout: Option<Duration>, signals: &mut Vec<Signal>) -> io::Result<()>;
+    /// Waits for a signal, for a wake, or until it is time. Appends to `signals`. May return early with nothing.
+    fn wait(&mut self, until: Until, signals: &mut Vec<Signal>) -> io::Result<()>;
 
     /// Watches `fd` for reading and signals each new arrival once.
     fn add_edge(&mut self, fd: RawFd, token: Token) -> io::Result<()>;
@@ -60,6 +60,17 @@ pub(crate) trait Poll {
 
     /// What ends a wait from another thread, or keeps the next one from waiting.
     fn waker(&self) -> Arc<dyn Wake>;
+}
+
+/// How long a wait lasts when nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// It does not wait, it only looks.
+    Now,
+    /// This moment.
+    Deadline(Instant),
+    /// For ever.
+    Something,
 }
 
 pub(crate) trait Wake: Send + Sync {

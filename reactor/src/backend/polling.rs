@@ -4,11 +4,11 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use polling::{Event, Events, PollMode, Poller};
 
-use super::{Poll, SIGNALS, Signal, Token, Wake};
+use super::{Poll, SIGNALS, Signal, Token, Until, Wake};
 use crate::{Interest, Ready, raw};
 
 pub(super) struct PollingPoll {
@@ -27,7 +27,12 @@ impl PollingPoll {
 }
 
 impl Poll for PollingPoll {
-    fn wait(&mut self, timeout: Option<Duration>, signals: &mut Vec<Signal>) -> io::Result<()> {
+    fn wait(&mut self, until: Until, signals: &mut Vec<Signal>) -> io::Result<()> {
+        let timeout = match until {
+            Until::Now => Some(Duration::ZERO),
+            Until::Deadline(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+            Until::Something => None,
+        };
         self.events.clear();
         self.poller.wait(&mut self.events, timeout)?;
         for event in self.events.iter() {

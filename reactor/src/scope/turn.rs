@@ -1,11 +1,11 @@
 //! One turn of the loop.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::sockets::Knowledge;
 use super::{ReadyItem, Scope};
 use crate::arena::Key;
-use crate::backend::Token;
+use crate::backend::{Token, Until};
 use crate::clock::Clock;
 use crate::{BoxError, Error, ErrorPolicy, Event, FdKey, Ready, SocketKey, SourceKey, TimerKey};
 
@@ -54,19 +54,15 @@ impl<S: 'static> Scope<S> {
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), Error> {
         let mut signals = std::mem::take(&mut self.signal_buffer);
         let result = match &self.clock {
-            _ if self.stop || !self.ready.is_empty() => {
-                self.poll.wait(Some(Duration::ZERO), &mut signals)
-            }
+            _ if self.stop || !self.ready.is_empty() => self.poll.wait(Until::Now, &mut signals),
             Clock::Monotonic => {
-                let next = self
-                    .timers
-                    .next()
-                    .map(|at| at.saturating_duration_since(Instant::now()));
-                let timeout = match (next, limit) {
-                    (Some(next), Some(limit)) => Some(next.min(limit)),
-                    (next, limit) => next.or(limit),
+                let limit = limit.map(|limit| super::timing::later(self.clock.now(), limit));
+                let until = match (self.timers.next(), limit) {
+                    (Some(next), Some(limit)) => Until::Deadline(next.min(limit)),
+                    (Some(moment), None) | (None, Some(moment)) => Until::Deadline(moment),
+                    (None, None) => Until::Something,
                 };
-                self.poll.wait(timeout, &mut signals)
+                self.poll.wait(until, &mut signals)
             }
             Clock::Virtual(_) => self.wait_virtually(limit, &mut signals),
         };
@@ -96,7 +92,7 @@ impl<S: 'static> Scope<S> {
         limit: Option<Duration>,
         signals: &mut Vec<crate::backend::Signal>,
     ) -> std::io::Result<()> {
-        self.poll.wait(Some(Duration::ZERO), signals)?;
+        self.poll.wait(Until::Now, signals)?;
         if !signals.is_empty() || self.waker.is_woken() {
             return Ok(());
         }
@@ -107,7 +103,7 @@ impl<S: 'static> Scope<S> {
         match (self.timers.next(), limit) {
             (Some(next), Some(limit)) => clock.advance_to(next.min(limit)),
             (Some(moment), None) | (None, Some(moment)) => clock.advance_to(moment),
-            (None, None) => self.poll.wait(None, signals)?,
+            (None, None) => self.poll.wait(Until::Something, signals)?,
         }
         Ok(())
     }
