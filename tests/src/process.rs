@@ -126,6 +126,7 @@ pub struct Process {
     name: String,
     child: Mutex<Child>,
     pid: Pid,
+    started: Instant,
     stdout: Lines,
     stderr: Lines,
 }
@@ -149,6 +150,7 @@ impl Process {
         Self {
             name: name.to_owned(),
             pid: Pid::from_child(&child),
+            started: Instant::now(),
             stdout: Lines::collect(stdout),
             stderr: Lines::collect(stderr),
             child: Mutex::new(child),
@@ -240,11 +242,21 @@ impl Process {
                 (None, None) => "ended".to_owned(),
             }
         });
+        // Times make the lines of several processes comparable.
+        let timed = |lines: &Lines| -> String {
+            let lines = lines.all().into_iter();
+            let line = |line: Line| {
+                let at = line.at.saturating_duration_since(self.started).as_millis();
+                format!("{at:>8} ms  {}\n", line.text)
+            };
+            lines.map(line).collect()
+        };
+        let ago = self.started.elapsed().as_millis();
         format!(
-            "{}: {what} ({status})\n-- stdout\n{}\n-- stderr\n{}",
+            "{}: {what} ({status}, started {ago} ms ago)\n-- stdout\n{}-- stderr\n{}",
             self.name,
-            self.stdout.text(),
-            self.stderr.text()
+            timed(&self.stdout),
+            timed(&self.stderr)
         )
     }
 }

@@ -83,26 +83,21 @@ impl Traffic {
     ///
     /// # Errors
     ///
-    /// When it has not within the bound.
-    pub fn served_by(&self, server: usize) -> Outcome<()> {
+    /// When it has not within `bound`.
+    pub fn served_by(&self, server: usize, bound: Duration) -> Outcome<()> {
         let since = Instant::now();
-        let found = self.wait(|sample| sample.asked >= since && sample.outcome == Ok(server));
+        let found = self.wait(bound, |sample| {
+            sample.asked >= since && sample.outcome == Ok(server)
+        });
         found.map_err(|last| format!("no answer from server {server}; the last: {last:?}"))
     }
 
-    /// Waits until any server has answered a request that was first sent after this call.
-    ///
-    /// # Errors
-    ///
-    /// When none has within the bound.
-    pub fn served(&self) -> Outcome<()> {
-        let since = Instant::now();
-        let found = self.wait(|sample| sample.asked >= since && sample.outcome.is_ok());
-        found.map_err(|last| format!("no answer from anybody; the last: {last:?}"))
-    }
-
-    fn wait(&self, wanted: impl Fn(&Sample) -> bool) -> Result<(), Option<Sample>> {
-        let end = Instant::now() + BOUND;
+    fn wait(
+        &self,
+        bound: Duration,
+        wanted: impl Fn(&Sample) -> bool,
+    ) -> Result<(), Option<Sample>> {
+        let end = Instant::now() + bound;
         let mut samples = self.record.samples();
         loop {
             if samples.last().is_some_and(&wanted) {

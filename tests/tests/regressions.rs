@@ -30,12 +30,12 @@ fn b01_nobody_dies_of_two_actives() -> Outcome<()> {
     // Between two of ours, made by a long pause of the active under traffic.
     let pair = Pair::running(HEARTBEAT)?;
     let traffic = Traffic::start(&pair.frontends(), HEARTBEAT)?;
-    traffic.served_by(0)?;
+    traffic.served_by(0, BOUND)?;
     pair.node(0).pause();
     pair.node(1).wait_state("active")?;
     pair.node(0).resume();
     pair.settle_at(1)?;
-    traffic.served_by(1)?;
+    traffic.served_by(1, BOUND)?;
     // Against a peer that knows only digits: ours has one peer timeout of patience, then yields.
     for role in ROLES {
         let bench = Bench::start(role, HEARTBEAT, false)?;
@@ -119,7 +119,7 @@ fn b08_a_refusal_is_spoken() -> Outcome<()> {
     ensure(told.starts_with("bstar-no state=passive epoch="), || told)?;
     let servers = [&passive, &active].map(|bench| bench.node.config().frontend.clone());
     let traffic = Traffic::start(&servers, slow)?;
-    traffic.served_by(1)
+    traffic.served_by(1, BOUND)
 }
 
 #[test]
