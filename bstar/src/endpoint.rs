@@ -97,6 +97,11 @@ impl Endpoint {
         &self.0
     }
 
+    /// Whether it stays within a context.
+    pub(crate) fn is_inproc(&self) -> bool {
+        self.0.starts_with("inproc://")
+    }
+
     /// Whether sockets need `ZMQ_IPV6` for it.
     pub fn is_ipv6(&self) -> bool {
         self.0.starts_with("tcp://[")

@@ -28,6 +28,9 @@ pub enum Error {
         /// What libzmq says.
         error: zmq::Error,
     },
+    /// The state link leads nowhere outside this process.
+    #[error("the state link cannot be inproc: the two nodes of a pair are two processes")]
+    InprocLink,
     /// There are no voters, so the node could never be asked to take over.
     #[error("a node needs a front end whose requests vote: add one, or say that there is none")]
     NoVoter,

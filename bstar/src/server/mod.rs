@@ -105,7 +105,8 @@ impl<S: 'static> Server<S> {
         }
     }
 
-    /// Makes the node's sockets in this context, instead of one of its own.
+    /// Binds the front ends in this context, instead of one of their own. The state link has its
+    /// own in any case.
     pub fn context(mut self, context: &zmq::Context) -> Server<S> {
         self.context = context.clone();
         self
@@ -194,6 +195,9 @@ impl<S: 'static> Server<S> {
         }
         let local = Endpoint::to_bind(&self.local)?;
         let remote = Endpoint::to_connect(&self.remote)?;
+        if local.is_inproc() || remote.is_inproc() {
+            return Err(Error::InprocLink);
+        }
         let mut voters = Vec::with_capacity(self.frontends.len());
         let mut frontends = Vec::with_capacity(self.frontends.len());
         for (frontend, handler) in self.frontends {
@@ -201,9 +205,12 @@ impl<S: 'static> Server<S> {
             frontends.push(link::last_endpoint(&socket)?);
             voters.push(Voter::new(socket, handler)?);
         }
-        let publisher = link::publisher(&self.context, &self.config, &local)?;
+        // An I/O thread of its own: heartbeats do not queue behind the clients' traffic, and the
+        // timers of the link cost those nothing.
+        let context = zmq::Context::new();
+        let publisher = link::publisher(&context, &self.config, &local)?;
         let bound = link::last_endpoint(&publisher)?;
-        let subscriber = link::subscriber(&self.context, &self.config, &remote)?;
+        let subscriber = link::subscriber(&context, &self.config, &remote)?;
         let link = Link::Unregistered {
             publisher,
             subscriber,
