@@ -270,6 +270,33 @@ fn b10_an_error_of_a_handler_ends_the_node_and_the_peer_takes_over() {
 }
 
 #[test]
+fn on_fatal_is_told_the_row_and_the_run_the_reason() {
+    let links = Links::free();
+    let other = Links([links.0[1].clone(), links.0[0].clone()]);
+    let nodes = [links, other].map(|links| {
+        Running::start(move || {
+            links
+                .server(Role::Primary)
+                .without_voters()
+                .on_fatal(|log, _, fatal| log.note(fatal.row))
+        })
+    });
+    // The one that hears the other first ends, maybe before it has told the other.
+    wait("one of them ends", || {
+        nodes
+            .iter()
+            .any(|node| node.handle.status(BOUND) == Err(HandleError::Ended))
+    });
+    let ended = nodes
+        .into_iter()
+        .find(|node| node.handle.status(BOUND) == Err(HandleError::Ended))
+        .unwrap();
+    ended.wait_to_hear("initial-stranger");
+    let error = ended.join().unwrap_err();
+    assert!(error.contains("configured as primary too"), "{error}");
+}
+
+#[test]
 fn a_rep_front_end_keeps_what_it_may_not_serve_and_serves_it_when_it_may() {
     let links = Links::free();
     let context = zmq::Context::new();

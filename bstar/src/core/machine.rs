@@ -5,10 +5,11 @@
 //! from call to call.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::config::Config;
-use super::table::{Event, PAIR, Role, State, Table, Then};
+use super::table::{Event, PAIR, Role, Row, State, Table, Then};
 use super::wire::{Announced, Announcement, Heard, MAX_EPOCH, Metadata, Subscribers};
 
 /// One transition, and the rule that made it.
@@ -27,10 +28,10 @@ pub struct Transition {
     pub epoch: u64,
 }
 
-/// Why a node cannot go on.
+/// Someone on the state channel who is not our peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fatal {
+pub enum Stranger {
     /// Both nodes were given the same role.
     #[error("the peer is configured as {0} too: give one node the role primary, the other backup")]
     SameRole(Role),
@@ -42,11 +43,27 @@ pub enum Fatal {
         /// The name that the peer gave.
         theirs: String,
     },
-    /// A row of the table says that this node ends. Only the Guide's table has such rows
-    /// outside the initial state.
-    #[error("the table ends this node: {0}")]
-    Row(&'static str),
 }
+
+/// Why a node cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fatal {
+    /// The id of the row that says so.
+    pub row: &'static str,
+    /// Who made it fire, if it was a stranger. Without one, the row is the Guide's.
+    pub stranger: Option<Stranger>,
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.stranger {
+            Some(stranger) => stranger.fmt(f),
+            None => write!(f, "the row {} ends this node", self.row),
+        }
+    }
+}
+
+impl std::error::Error for Fatal {}
 
 /// What the machine wants done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +79,7 @@ pub enum Output {
     /// The state changed.
     Transition(Transition),
     /// Somebody who is not our peer speaks to us. Said once; later ones are counted.
-    Stranger(Fatal),
+    Stranger(Stranger),
     /// The peer's timeout differs from ours; both use the larger. Said once for a difference.
     TimeoutMismatch {
         /// Our own peer timeout.
@@ -349,10 +366,16 @@ impl Machine {
 
     fn hear(&mut self, said: Announcement, now: Instant) {
         if let Some(stranger) = self.stranger(&said) {
-            let then = self.fire(Event::Stranger, now);
-            match then {
+            let row = self.row(Event::Stranger);
+            match self.fire(Event::Stranger, now) {
                 Then::Ignore => self.tell_stranger(stranger),
-                Then::Exit => self.outputs.push_back(Output::Fatal(stranger)),
+                Then::Exit => {
+                    let fatal = Fatal {
+                        row: row.id,
+                        stranger: Some(stranger),
+                    };
+                    self.outputs.push_back(Output::Fatal(fatal));
+                }
                 _ => self.live(said, now),
             }
             return;
@@ -380,18 +403,22 @@ impl Machine {
             self.dual_since = None;
         }
         self.live(said, now);
+        let row = self.row(event);
         if let Then::Exit = self.fire(event, now) {
-            let row = self.table.row(self.config.role(), self.state, event).id;
-            self.outputs.push_back(Output::Fatal(Fatal::Row(row)));
+            let fatal = Fatal {
+                row: row.id,
+                stranger: None,
+            };
+            self.outputs.push_back(Output::Fatal(fatal));
         }
     }
 
     /// Whose message it is not, if not our peer's.
-    fn stranger(&self, said: &Announcement) -> Option<Fatal> {
+    fn stranger(&self, said: &Announcement) -> Option<Stranger> {
         if let Some(metadata) = &said.metadata
             && metadata.pair != *self.config.pair()
         {
-            return Some(Fatal::OtherPair {
+            return Some(Stranger::OtherPair {
                 ours: self.config.pair().to_string(),
                 theirs: metadata.pair.to_string(),
             });
@@ -401,10 +428,10 @@ impl Machine {
             (None, Announced::Initial(role)) => role,
             (None, Announced::Active | Announced::Passive) => return None,
         };
-        (role == self.config.role()).then_some(Fatal::SameRole(role))
+        (role == self.config.role()).then_some(Stranger::SameRole(role))
     }
 
-    fn tell_stranger(&mut self, stranger: Fatal) {
+    fn tell_stranger(&mut self, stranger: Stranger) {
         self.counters.strangers += 1;
         if !self.stranger_told {
             self.stranger_told = true;
@@ -462,9 +489,14 @@ impl Machine {
         self.hearing_since.get_or_insert(now);
     }
 
-    /// Applies the one row for this event, and says what it was.
+    /// The one row for this event, as things stand.
+    fn row(&self, event: Event) -> &'static Row {
+        self.table.row(self.config.role(), self.state, event)
+    }
+
+    /// Applies the one row for this event, and says what it did.
     fn fire(&mut self, event: Event, now: Instant) -> Then {
-        let row = self.table.row(self.config.role(), self.state, event);
+        let row = self.row(event);
         let to = match row.then {
             Then::Activate | Then::Vote => Some(State::Active),
             Then::Yield => Some(State::Passive),

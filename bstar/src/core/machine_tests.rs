@@ -200,11 +200,12 @@ fn b12_a_stall_is_no_reason_to_take_over() {
 fn b05_the_same_role_twice_ends_an_initial_node_only() {
     let mut bench = Bench::new(Role::Primary);
     bench.hear("1");
-    assert!(
-        bench
-            .drain()
-            .contains(&Output::Fatal(Fatal::SameRole(Role::Primary)))
-    );
+    let stranger = Some(Stranger::SameRole(Role::Primary));
+    let fatal = Fatal {
+        row: "initial-stranger",
+        stranger,
+    };
+    assert!(bench.drain().contains(&Output::Fatal(fatal)));
 
     for state in [State::Active, State::Passive, State::Resigned] {
         let mut bench = Bench::in_state(Role::Primary, state);
@@ -214,7 +215,7 @@ fn b05_the_same_role_twice_ends_an_initial_node_only() {
         bench.hear("1");
         assert_eq!(
             bench.drain(),
-            [Output::Stranger(Fatal::SameRole(Role::Primary))]
+            [Output::Stranger(Stranger::SameRole(Role::Primary))]
         );
         assert_eq!(bench.state(), state);
         let status = bench.machine.status(bench.now);
@@ -233,7 +234,7 @@ fn b14_another_pair_is_a_stranger() {
     assert_eq!(bench.machine.epoch(), 0, "its epoch means nothing to us");
     assert!(matches!(
         bench.drain()[..],
-        [Output::Stranger(Fatal::OtherPair { .. })]
+        [Output::Stranger(Stranger::OtherPair { .. })]
     ));
 }
 

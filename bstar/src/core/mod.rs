@@ -34,7 +34,9 @@ mod search;
 
 pub use config::{Config, ConfigError, HEARTBEAT_RANGE, MAX_TIMEOUT, PairId};
 pub use guide::GUIDE;
-pub use machine::{Answer, Counters, Fatal, Machine, Output, Status, StepBackError, Transition};
+pub use machine::{
+    Answer, Counters, Fatal, Machine, Output, Status, StepBackError, Stranger, Transition,
+};
 pub use table::{Event, PAIR, Role, Roles, Row, State, Table, TableError, Then};
 pub use wire::{
     Announced, Announcement, Garbage, Heard, MAX_EPOCH, MAX_METADATA_BYTES, METADATA_TOPIC,
