@@ -24,6 +24,8 @@
 mod config;
 mod guide;
 mod machine;
+mod output;
+mod pair;
 mod table;
 mod wire;
 
@@ -34,10 +36,10 @@ mod search;
 
 pub use config::{Config, ConfigError, HEARTBEAT_RANGE, MAX_TIMEOUT, PairId};
 pub use guide::GUIDE;
-pub use machine::{
-    Answer, Counters, Fatal, Machine, Output, Status, StepBackError, Stranger, Transition,
-};
-pub use table::{Event, PAIR, Role, Roles, Row, State, Table, TableError, Then};
+pub use machine::Machine;
+pub use output::{Answer, Counters, Fatal, Output, Status, StepBackError, Stranger, Transition};
+pub use pair::PAIR;
+pub use table::{Event, Role, Roles, Row, State, Table, TableError, Then};
 pub use wire::{
     Announced, Announcement, Garbage, Heard, MAX_EPOCH, MAX_METADATA_BYTES, METADATA_TOPIC,
     Metadata, Subscribers,

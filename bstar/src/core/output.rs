@@ -1,0 +1,146 @@
+//! What the machine answers, and what it wants done.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::table::{Event, Role, State};
+use super::wire::{Announced, Announcement, Metadata};
+
+/// One transition, and the rule that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transition {
+    /// The id of the row that fired.
+    pub row: &'static str,
+    /// The event that it fired on.
+    pub cause: Event,
+    /// The state before.
+    pub from: State,
+    /// The state now.
+    pub to: State,
+    /// The epoch that was entered, or the highest seen when this is no activation.
+    pub epoch: u64,
+}
+
+/// Someone on the state channel who is not our peer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Stranger {
+    /// Both nodes were given the same role.
+    #[error("the peer is configured as {0} too: give one node the role primary, the other backup")]
+    SameRole(Role),
+    /// The peer belongs to another pair.
+    #[error("the peer belongs to the pair {theirs:?}, this node to {ours:?}: check the endpoints")]
+    OtherPair {
+        /// The name of our pair.
+        ours: String,
+        /// The name that the peer gave.
+        theirs: String,
+    },
+}
+
+/// Why a node cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fatal {
+    /// The id of the row that says so.
+    pub row: &'static str,
+    /// Who made it fire, if it was a stranger. Without one, the row is the Guide's.
+    pub stranger: Option<Stranger>,
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.stranger {
+            Some(stranger) => stranger.fmt(f),
+            None => write!(f, "the row {} ends this node", self.row),
+        }
+    }
+}
+
+impl std::error::Error for Fatal {}
+
+/// What the machine wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Publish the state: the digit, and the text behind it if it is given.
+    Publish {
+        /// Frame 0.
+        state: Announced,
+        /// Frame 1, when every subscriber reads it.
+        metadata: Option<Metadata>,
+    },
+    /// The state changed.
+    Transition(Transition),
+    /// Somebody who is not our peer speaks to us. Said once; later ones are counted.
+    Stranger(Stranger),
+    /// The peer's timeout differs from ours; both use the larger. Said once for a difference.
+    TimeoutMismatch {
+        /// Our own peer timeout.
+        ours: Duration,
+        /// What the peer said.
+        theirs: Duration,
+    },
+    /// The peer has been silent for a peer timeout, once more: dial its state channel anew.
+    Redial,
+    /// This node cannot go on.
+    Fatal(Fatal),
+}
+
+/// The answer to a client request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a request that is refused must not be begun"]
+pub enum Answer {
+    /// Serve it.
+    Accept,
+    /// Do not.
+    Refuse,
+}
+
+/// Why a node does not step back. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepBackError {
+    /// The node is not active.
+    #[error("this node is {0}, and only an active one can step back")]
+    NotActive(&'static str),
+    /// No passive peer has been heard within the peer timeout.
+    #[error("no passive peer is heard that could take over")]
+    Alone,
+}
+
+/// How often things happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Messages on the state channel that mean nothing.
+    pub garbage: u64,
+    /// Messages of someone who is not our peer.
+    pub strangers: u64,
+    /// Gaps between turns that were too long.
+    pub late: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Transitions.
+    pub transitions: u64,
+}
+
+/// What a node knows at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Our own state.
+    pub state: State,
+    /// Our epoch if we are active, else the highest seen; 0 before any.
+    pub epoch: u64,
+    /// What the peer said last, however long ago.
+    pub peer: Option<Announcement>,
+    /// How long the peer has been silent, or how long ago the guard began.
+    pub silence: Duration,
+    /// Whether the peer was heard within the peer timeout, or the guard has not passed.
+    pub fresh: bool,
+    /// The peer timeout in force: the larger of ours and the peer's.
+    pub timeout: Duration,
+    /// How often things happened.
+    pub counters: Counters,
+}
