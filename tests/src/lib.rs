@@ -48,10 +48,21 @@ pub type Outcome<T> = Result<T, String>;
 /// The bound of a wait that must succeed: far above any time that a sound run takes.
 pub const BOUND: Duration = Duration::from_secs(20);
 
-/// Says on the real standard error, past the capture of the test runner, why a test was left out.
+/// How many rounds of each fault are asked for, by `BSTAR_FAULTS`, in place of a few.
+#[must_use]
+pub fn rounds_asked() -> Option<usize> {
+    std::env::var("BSTAR_FAULTS").ok()?.parse().ok()
+}
+
+/// Writes a line to the real standard error, past the capture of the test runner.
+pub fn tell(what: &str) {
+    // The runner may be in the midst of a line of its own. Who cannot be told is not.
+    let _ = writeln!(std::io::stderr(), "\n{what}");
+}
+
+/// Tells why a test is left out.
 pub fn skip(why: &str) {
-    // A test that cannot say why it was left out is still left out.
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+    tell(&format!("skipped: {why}"));
 }
 
 /// Fails with `what` unless `holds`.

@@ -8,13 +8,12 @@
 //! BSTAR_FAULTS=50 cargo test -p tests --test faults -- --test-threads=1
 //! ```
 
-use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tests::{
     BOUND, Distribution, Node, NodeConfig, Outcome, Pair, Role, ScriptedClient, StateLine, Traffic,
-    ensure,
+    ensure, rounds_asked, tell,
 };
 
 /// What the distributions are about.
@@ -22,10 +21,6 @@ const FAST: Duration = Duration::from_millis(100);
 
 /// Otherwise slower, since what is asserted must hold on a machine that is away for a while.
 const SLOW: Duration = Duration::from_millis(200);
-
-fn rounds_asked() -> Option<usize> {
-    std::env::var("BSTAR_FAULTS").ok()?.parse().ok()
-}
 
 fn heartbeat() -> Duration {
     if rounds_asked().is_some() { FAST } else { SLOW }
@@ -97,8 +92,7 @@ fn rounds(
         waited.add(longest);
     }
     if many.is_some() {
-        // Past the capture of the test runner; there is nobody to tell if it does not work.
-        let _ = writeln!(std::io::stderr(), "\n{name:<32} {waited}");
+        tell(&format!("{name:<32} {waited}"));
     }
     Ok(())
 }
