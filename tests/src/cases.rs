@@ -4,15 +4,13 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
-use crate::{Outcome, ensure};
-
-/// How the error of a case begins in which the machine itself was too slow.
-pub const STALLED: &str = "stalled: ";
+use crate::{Outcome, ensure, steady};
 
 /// Runs `run` on each case, `at_once` of them at a time.
 ///
-/// A case whose error begins with [`STALLED`] is tried again, three times at most.
+/// A case that fails while the machine is away for longer than `limit` is tried again.
 ///
 /// # Errors
 ///
@@ -20,6 +18,7 @@ pub const STALLED: &str = "stalled: ";
 pub fn run_cases<C: Debug + Send>(
     cases: Vec<C>,
     at_once: usize,
+    limit: Duration,
     run: impl Fn(&C) -> Outcome<()> + Sync,
 ) -> Outcome<()> {
     let cases = Mutex::new(VecDeque::from(cases));
@@ -29,13 +28,7 @@ pub fn run_cases<C: Debug + Send>(
         for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some(case) = next() {
-                    let mut outcome = run(&case);
-                    for _ in 0..3 {
-                        match &outcome {
-                            Err(error) if error.starts_with(STALLED) => outcome = run(&case),
-                            _ => break,
-                        }
-                    }
+                    let outcome = steady(limit, || run(&case));
                     if let (Err(error), Ok(mut failures)) = (outcome, failures.lock()) {
                         failures.push(format!("{case:?}: {error}"));
                     }

@@ -11,7 +11,8 @@
 //! * [`Bench`] is one server between those two;
 //! * [`Traffic`] asks a pair without pause and remembers how long each answer took;
 //! * [`Namespace`] is a network of its own, in which links can be cut;
-//! * [`python`] finds an interpreter that has `zmq`.
+//! * [`python`] finds an interpreter that has `zmq`;
+//! * [`steady`] tells a defect from a machine that did not run.
 //!
 //! Every wait has a bound, and answers with an error that says what was waited for.
 
@@ -26,13 +27,14 @@ mod peer;
 mod process;
 pub mod programs;
 pub mod python;
+mod steady;
 mod traffic;
 
 use std::io::Write;
 use std::time::Duration;
 
 pub use bench::{Bench, State};
-pub use cases::{STALLED, run_cases};
+pub use cases::run_cases;
 pub use client::{Probe, ScriptedClient, Spoken};
 pub use distribution::Distribution;
 pub use endpoints::{address, free_endpoint};
@@ -40,6 +42,7 @@ pub use netns::{Cut, Namespace};
 pub use node::{Node, NodeConfig, Pair, Role, StateLine};
 pub use peer::{Heard, PeerConfig, ScriptedPeer};
 pub use process::{Line, Lines, Process};
+pub use steady::steady;
 pub use traffic::{Sample, Traffic};
 
 /// What a step of a test came to; the error says what was waited for and what was seen instead.

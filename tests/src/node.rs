@@ -252,17 +252,13 @@ impl Node {
         }
     }
 
-    /// Fails if it has changed its state behind the mark `from`, unless because this machine was
-    /// too busy to let it run, which it then says itself.
+    /// Fails if it has changed its state behind the mark `from`.
     ///
     /// # Errors
     ///
     /// When it has.
     pub fn ensure_quiet(&self, from: usize) -> Outcome<()> {
-        let lines = self.process.stdout().all();
-        let mut lines = lines.iter().skip(from).filter_map(StateLine::parse);
-        let first = lines.next();
-        ensure(first.is_none_or(|line| line.cause == "late"), || {
+        ensure(self.mark() == from, || {
             self.process.describe("should not have changed its state")
         })
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tests::{
     BOUND, Cut, Distribution, Namespace, Outcome, Pair, ScriptedClient, StateLine, ensure,
-    rounds_asked, skip, tell,
+    rounds_asked, skip, steady, tell,
 };
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -114,52 +114,56 @@ fn cut_for(heartbeats: u32) -> Outcome<()> {
 
 #[test]
 fn cut_of_one_heartbeat() -> Outcome<()> {
-    cut_for(1)
+    steady(HEARTBEAT / 2, || cut_for(1))
 }
 
 #[test]
 fn cut_of_six_heartbeats() -> Outcome<()> {
-    cut_for(6)
+    steady(HEARTBEAT / 2, || cut_for(6))
 }
 
 #[test]
 fn cut_of_twenty_heartbeats() -> Outcome<()> {
-    cut_for(20)
+    steady(HEARTBEAT / 2, || cut_for(20))
 }
 
 #[test]
 fn an_active_server_that_is_not_heard_steps_back() -> Outcome<()> {
-    let Some(islands) = Islands::start()? else {
-        return Ok(());
-    };
-    let port = islands.port(0)?;
-    islands.under_traffic(|| {
-        let [primary, backup] = [0, 1].map(|index| islands.pair.node(index));
-        let mark = primary.mark();
-        // The backup hears nothing and is voted in; the primary hears that, and that nobody
-        // hears it. There is one active server although the link is still cut.
-        islands.network.cut(&[port], Cut::From)?;
-        backup.wait_state("active")?;
-        let passive = |line: &StateLine| line.state == "passive";
-        primary.wait_transition(mark, BOUND, passive)?;
-        islands.network.heal()?;
-        islands.pair.settle_at(1)
+    steady(HEARTBEAT / 2, || {
+        let Some(islands) = Islands::start()? else {
+            return Ok(());
+        };
+        let port = islands.port(0)?;
+        islands.under_traffic(|| {
+            let [primary, backup] = [0, 1].map(|index| islands.pair.node(index));
+            let mark = primary.mark();
+            // The backup hears nothing and is voted in; the primary hears that, and that nobody
+            // hears it. There is one active server although the link is still cut.
+            islands.network.cut(&[port], Cut::From)?;
+            backup.wait_state("active")?;
+            let passive = |line: &StateLine| line.state == "passive";
+            primary.wait_transition(mark, BOUND, passive)?;
+            islands.network.heal()?;
+            islands.pair.settle_at(1)
+        })
     })
 }
 
 #[test]
 fn an_active_server_that_hears_nobody_serves_on() -> Outcome<()> {
-    let Some(islands) = Islands::start()? else {
-        return Ok(());
-    };
-    let port = islands.port(1)?;
-    islands.under_traffic(|| {
-        let marks = [0, 1].map(|index| islands.pair.node(index).mark());
-        islands.network.cut(&[port], Cut::From)?;
-        thread::sleep(HEARTBEAT * 10);
-        islands.network.heal()?;
-        islands.heals()?;
-        islands.pair.node(0).ensure_quiet(marks[0])?;
-        islands.pair.node(1).ensure_quiet(marks[1])
+    steady(HEARTBEAT / 2, || {
+        let Some(islands) = Islands::start()? else {
+            return Ok(());
+        };
+        let port = islands.port(1)?;
+        islands.under_traffic(|| {
+            let marks = [0, 1].map(|index| islands.pair.node(index).mark());
+            islands.network.cut(&[port], Cut::From)?;
+            thread::sleep(HEARTBEAT * 10);
+            islands.network.heal()?;
+            islands.heals()?;
+            islands.pair.node(0).ensure_quiet(marks[0])?;
+            islands.pair.node(1).ensure_quiet(marks[1])
+        })
     })
 }

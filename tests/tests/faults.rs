@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tests::{
     BOUND, Distribution, Node, NodeConfig, Outcome, Pair, Role, ScriptedClient, StateLine, Traffic,
-    ensure, rounds_asked, tell,
+    ensure, rounds_asked, steady, tell,
 };
 
 /// What the distributions are about.
@@ -99,79 +99,91 @@ fn rounds(
 
 #[test]
 fn kill_of_the_active() -> Outcome<()> {
-    rounds("kill -9 of the active", 3, |run, active| {
-        run.pair.node(active).process().kill()?;
-        run.traffic.served_by(1 - active, BOUND)?;
-        run.pair.start(active)?;
-        run.settle_at(1 - active)
+    steady(heartbeat() / 2, || {
+        rounds("kill -9 of the active", 3, |run, active| {
+            run.pair.node(active).process().kill()?;
+            run.traffic.served_by(1 - active, BOUND)?;
+            run.pair.start(active)?;
+            run.settle_at(1 - active)
+        })
     })
 }
 
 #[test]
 fn an_orderly_stop_of_the_active_hands_over() -> Outcome<()> {
-    rounds("SIGTERM of the active", 3, |run, active| {
-        let mark = run.pair.node(1 - active).mark();
-        run.pair.node(active).process().terminate()?;
-        let taken = run
-            .pair
-            .node(1 - active)
-            .wait_transition(mark, BOUND, |line| line.state == "active")?;
-        ensure(taken.cause == "peer-initial", || {
-            let what = "it should have been told, and not have waited for a vote";
-            run.pair.describe(what)
-        })?;
-        run.traffic.served_by(1 - active, BOUND)?;
-        run.pair.start(active)?;
-        run.settle_at(1 - active)
+    steady(heartbeat() / 2, || {
+        rounds("SIGTERM of the active", 3, |run, active| {
+            let mark = run.pair.node(1 - active).mark();
+            run.pair.node(active).process().terminate()?;
+            let taken = run
+                .pair
+                .node(1 - active)
+                .wait_transition(mark, BOUND, |line| line.state == "active")?;
+            ensure(taken.cause == "peer-initial", || {
+                let what = "it should have been told, and not have waited for a vote";
+                run.pair.describe(what)
+            })?;
+            run.traffic.served_by(1 - active, BOUND)?;
+            run.pair.start(active)?;
+            run.settle_at(1 - active)
+        })
     })
 }
 
 #[test]
 fn restart_of_the_active_within_the_peer_timeout() -> Outcome<()> {
-    rounds("restart of the active", 3, |run, active| {
-        run.pair.node(active).process().kill()?;
-        run.pair.start(active)?;
-        run.settle_at(1 - active)
+    steady(heartbeat() / 2, || {
+        rounds("restart of the active", 3, |run, active| {
+            run.pair.node(active).process().kill()?;
+            run.pair.start(active)?;
+            run.settle_at(1 - active)
+        })
     })
 }
 
 #[test]
 fn restart_of_the_passive_is_not_noticed() -> Outcome<()> {
-    rounds("restart of the passive", 3, |run, active| {
-        let mark = run.pair.node(active).mark();
-        run.pair.node(1 - active).process().kill()?;
-        run.pair.start(1 - active)?;
-        let settled = run.settle()?;
-        run.pair.node(active).ensure_quiet(mark)?;
-        Ok(settled)
+    steady(heartbeat() / 2, || {
+        rounds("restart of the passive", 3, |run, active| {
+            let mark = run.pair.node(active).mark();
+            run.pair.node(1 - active).process().kill()?;
+            run.pair.start(1 - active)?;
+            let settled = run.settle()?;
+            run.pair.node(active).ensure_quiet(mark)?;
+            Ok(settled)
+        })
     })
 }
 
 #[test]
 fn kill_of_both() -> Outcome<()> {
-    let mut first = 0;
-    rounds("kill of both, both restarted", 2, |run, _| {
-        for index in [0, 1] {
-            run.pair.node(index).process().kill()?;
-        }
-        first = 1 - first;
-        run.pair.start(first)?;
-        run.pair.start(1 - first)?;
-        run.settle()
+    steady(heartbeat() / 2, || {
+        let mut first = 0;
+        rounds("kill of both, both restarted", 2, |run, _| {
+            for index in [0, 1] {
+                run.pair.node(index).process().kill()?;
+            }
+            first = 1 - first;
+            run.pair.start(first)?;
+            run.pair.start(1 - first)?;
+            run.settle()
+        })
     })
 }
 
 #[test]
 fn switchover() -> Outcome<()> {
-    rounds("switchover", 3, |run, active| {
-        let mark = run.pair.node(active).mark();
-        run.pair.node(active).switch_over();
-        let resigned = |line: &StateLine| line.state == "resigned";
-        run.pair
-            .node(active)
-            .wait_transition(mark, BOUND, resigned)?;
-        run.traffic.served_by(1 - active, BOUND)?;
-        run.settle_at(1 - active)
+    steady(heartbeat() / 2, || {
+        rounds("switchover", 3, |run, active| {
+            let mark = run.pair.node(active).mark();
+            run.pair.node(active).switch_over();
+            let resigned = |line: &StateLine| line.state == "resigned";
+            run.pair
+                .node(active)
+                .wait_transition(mark, BOUND, resigned)?;
+            run.traffic.served_by(1 - active, BOUND)?;
+            run.settle_at(1 - active)
+        })
     })
 }
 
@@ -224,100 +236,106 @@ fn woke_well(run: &Run, old: usize, mark: usize, tenths: u32, answers: &[Vec<u8>
 
 #[test]
 fn pause_of_half_a_heartbeat() -> Outcome<()> {
-    pause(5)
+    steady(heartbeat() / 2, || pause(5))
 }
 
 #[test]
 fn pause_of_one_heartbeat() -> Outcome<()> {
-    pause(10)
+    steady(heartbeat() / 2, || pause(10))
 }
 
 #[test]
 fn pause_of_one_and_a_half_heartbeats() -> Outcome<()> {
-    pause(15)
+    steady(heartbeat() / 2, || pause(15))
 }
 
 #[test]
 fn pause_of_two_heartbeats() -> Outcome<()> {
-    pause(20)
+    steady(heartbeat() / 2, || pause(20))
 }
 
 #[test]
 fn pause_of_five_heartbeats() -> Outcome<()> {
-    pause(50)
+    steady(heartbeat() / 2, || pause(50))
 }
 
 #[test]
 fn start_in_both_orders() -> Outcome<()> {
-    for first in [0, 1] {
-        let mut pair = Pair::new(heartbeat());
-        pair.start(first)?;
-        pair.start(1 - first)?;
-        pair.settle_at(0)?;
-        let traffic = Traffic::start(&pair.frontends(), heartbeat())?;
-        traffic.served_by(0, BOUND)?;
-    }
-    Ok(())
+    steady(heartbeat() / 2, || {
+        for first in [0, 1] {
+            let mut pair = Pair::new(heartbeat());
+            pair.start(first)?;
+            pair.start(1 - first)?;
+            pair.settle_at(0)?;
+            let traffic = Traffic::start(&pair.frontends(), heartbeat())?;
+            traffic.served_by(0, BOUND)?;
+        }
+        Ok(())
+    })
 }
 
 #[test]
 fn two_of_the_same_role_say_so_and_end() -> Outcome<()> {
-    for role in [Role::Primary, Role::Backup] {
-        let first = NodeConfig::new(role, &tests::free_endpoint(), heartbeat());
-        let mut second = NodeConfig::new(role, &first.local, heartbeat());
-        second.local.clone_from(&first.remote);
-        let nodes = [Node::start(&first)?, Node::start(&second)?];
-        // The one that hears the other first ends, and the other may not hear it any more.
-        let end = Instant::now() + BOUND;
-        while nodes.iter().all(Node::is_alive) && Instant::now() < end {
-            thread::sleep(Duration::from_millis(1));
+    steady(heartbeat() / 2, || {
+        for role in [Role::Primary, Role::Backup] {
+            let first = NodeConfig::new(role, &tests::free_endpoint(), heartbeat());
+            let mut second = NodeConfig::new(role, &first.local, heartbeat());
+            second.local.clone_from(&first.remote);
+            let nodes = [Node::start(&first)?, Node::start(&second)?];
+            // The one that hears the other first ends, and the other may not hear it any more.
+            let end = Instant::now() + BOUND;
+            while nodes.iter().all(Node::is_alive) && Instant::now() < end {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let ended = nodes.iter().find(|node| !node.is_alive());
+            let ended = ended.ok_or_else(|| format!("both run on as {}", role.name()))?;
+            let status = ended.process().wait_exit(BOUND)?;
+            let said = ended.process().stderr().text();
+            ensure(
+                status.code() == Some(1) && said.contains(role.name()),
+                || {
+                    ended
+                        .process()
+                        .describe("should have ended with 1 and a reason")
+                },
+            )?;
         }
-        let ended = nodes.iter().find(|node| !node.is_alive());
-        let ended = ended.ok_or_else(|| format!("both run on as {}", role.name()))?;
-        let status = ended.process().wait_exit(BOUND)?;
-        let said = ended.process().stderr().text();
-        ensure(
-            status.code() == Some(1) && said.contains(role.name()),
-            || {
-                ended
-                    .process()
-                    .describe("should have ended with 1 and a reason")
-            },
-        )?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]
 fn a_third_node_does_not_disturb_a_pair() -> Outcome<()> {
-    let run = Run::start()?;
-    let lines = [0, 1].map(|index| run.pair.node(index).mark());
-    let mark = run.traffic.mark();
+    steady(heartbeat() / 2, || {
+        let run = Run::start()?;
+        let lines = [0, 1].map(|index| run.pair.node(index).mark());
+        let mark = run.traffic.mark();
 
-    // Who listens to the active of its own role learns that the place is taken.
-    let beside = NodeConfig::new(Role::Primary, &run.pair.configs[0].local, heartbeat());
-    let third = Node::start(&beside)?;
-    let status = third.process().wait_exit(BOUND)?;
-    ensure(status.code() == Some(1), || {
-        third.process().describe("a third node")
-    })?;
-
-    // Who listens to the passive finds a peer, and waits for it to offer the service.
-    let beside = NodeConfig::new(Role::Primary, &run.pair.configs[1].local, heartbeat());
-    let third = Node::start(&beside)?;
-    let client = ScriptedClient::connect(&beside.frontend);
-    for _ in 0..20 {
-        run.traffic.served_by(0, BOUND)?;
-        let probe = client.probe()?;
-        ensure(probe.is_refused(), || {
-            third.process().describe(&format!("it serves: {probe:?}"))
+        // Who listens to the active of its own role learns that the place is taken.
+        let beside = NodeConfig::new(Role::Primary, &run.pair.configs[0].local, heartbeat());
+        let third = Node::start(&beside)?;
+        let status = third.process().wait_exit(BOUND)?;
+        ensure(status.code() == Some(1), || {
+            third.process().describe("a third node")
         })?;
-    }
 
-    run.settle()?;
-    for index in [0, 1] {
-        run.pair.node(index).ensure_quiet(lines[index])?;
-    }
-    let longest = run.traffic.longest(mark)?;
-    ensure(longest < GENEROUS, || format!("{longest:?}"))
+        // Who listens to the passive finds a peer, and waits for it to offer the service.
+        let beside = NodeConfig::new(Role::Primary, &run.pair.configs[1].local, heartbeat());
+        let third = Node::start(&beside)?;
+        let client = ScriptedClient::connect(&beside.frontend);
+        for _ in 0..20 {
+            run.traffic.served_by(0, BOUND)?;
+            let probe = client.probe()?;
+            ensure(probe.is_refused(), || {
+                third.process().describe(&format!("it serves: {probe:?}"))
+            })?;
+        }
+
+        run.settle()?;
+        for index in [0, 1] {
+            run.pair.node(index).ensure_quiet(lines[index])?;
+        }
+        let longest = run.traffic.longest(mark)?;
+        ensure(longest < GENEROUS, || format!("{longest:?}"))
+    })
 }

@@ -58,54 +58,64 @@ const NOISY_HEARTBEAT: Duration = Duration::from_millis(250);
 
 #[test]
 fn garbage_on_the_state_channel_changes_nothing() -> Outcome<()> {
-    run_cases(noisy_cases(), 6, |&(role, state, said)| {
-        let bench = Bench::start(role, NOISY_HEARTBEAT, false)?;
-        bench.bring_to(state)?;
-        bench.peer.say_digit(said);
-        let lines = bench.node.mark();
-        bench.peer.burst(&garbage());
-        raw_noise(&bench.node.config().local)?;
-        bench.stays(state)?;
-        bench.answers(state)?;
-        bench.node.ensure_alive()?;
-        ensure(bench.node.mark() == lines, || bench.fails("a transition"))?;
-        bench.is_bare()
-    })
+    run_cases(
+        noisy_cases(),
+        6,
+        NOISY_HEARTBEAT / 2,
+        |&(role, state, said)| {
+            let bench = Bench::start(role, NOISY_HEARTBEAT, false)?;
+            bench.bring_to(state)?;
+            bench.peer.say_digit(said);
+            let lines = bench.node.mark();
+            bench.peer.burst(&garbage());
+            raw_noise(&bench.node.config().local)?;
+            bench.stays(state)?;
+            bench.answers(state)?;
+            bench.node.ensure_alive()?;
+            ensure(bench.node.mark() == lines, || bench.fails("a transition"))?;
+            bench.is_bare()
+        },
+    )
 }
 
 #[test]
 fn garbage_on_the_front_end_changes_nothing() -> Outcome<()> {
-    run_cases(noisy_cases(), 6, |&(role, state, said)| {
-        let bench = Bench::start(role, NOISY_HEARTBEAT, false)?;
-        bench.bring_to(state)?;
-        bench.peer.say_digit(said);
-        let lines = bench.node.mark();
-        let noisy = ScriptedClient::connect(&bench.node.config().frontend);
-        for frames in garbage() {
-            let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
-            noisy.send(&frames)?;
-        }
-        for envelope in [
-            "bstar-cli/1",
-            "bstar-cli/1 ",
-            "bstar-cli/1 zz -1",
-            "bstar-cli/2",
-        ] {
-            noisy.send(&[envelope.as_bytes()])?;
-            noisy.send(&[envelope.as_bytes(), b"no delimiter"])?;
-            noisy.send(&[envelope.as_bytes(), b"", b"bstar-no"])?;
-        }
-        raw_noise(&bench.node.config().frontend)?;
-        // Its own requests, behind the garbage, are treated as those of anybody else.
-        let probe = noisy.probe()?;
-        ensure(probe.is_served() == (state == State::Active), || {
-            bench.fails(&format!("behind the garbage: {probe:?}"))
-        })?;
-        bench.stays(state)?;
-        bench.answers(state)?;
-        bench.node.ensure_alive()?;
-        ensure(bench.node.mark() == lines, || bench.fails("a transition"))
-    })
+    run_cases(
+        noisy_cases(),
+        6,
+        NOISY_HEARTBEAT / 2,
+        |&(role, state, said)| {
+            let bench = Bench::start(role, NOISY_HEARTBEAT, false)?;
+            bench.bring_to(state)?;
+            bench.peer.say_digit(said);
+            let lines = bench.node.mark();
+            let noisy = ScriptedClient::connect(&bench.node.config().frontend);
+            for frames in garbage() {
+                let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+                noisy.send(&frames)?;
+            }
+            for envelope in [
+                "bstar-cli/1",
+                "bstar-cli/1 ",
+                "bstar-cli/1 zz -1",
+                "bstar-cli/2",
+            ] {
+                noisy.send(&[envelope.as_bytes()])?;
+                noisy.send(&[envelope.as_bytes(), b"no delimiter"])?;
+                noisy.send(&[envelope.as_bytes(), b"", b"bstar-no"])?;
+            }
+            raw_noise(&bench.node.config().frontend)?;
+            // Its own requests, behind the garbage, are treated as those of anybody else.
+            let probe = noisy.probe()?;
+            ensure(probe.is_served() == (state == State::Active), || {
+                bench.fails(&format!("behind the garbage: {probe:?}"))
+            })?;
+            bench.stays(state)?;
+            bench.answers(state)?;
+            bench.node.ensure_alive()?;
+            ensure(bench.node.mark() == lines, || bench.fails("a transition"))
+        },
+    )
 }
 
 /// Speaks to a port in no protocol at all.
@@ -125,8 +135,9 @@ fn garbage_is_no_sign_of_life() -> Outcome<()> {
     small.retain(|frames| frames.len() < 3 && frames.iter().all(|frame| frame.len() < 100));
     small.truncate(24);
     let roles = vec![Role::Primary, Role::Backup];
-    run_cases(roles, 2, |&role| {
-        let bench = Bench::start(role, Duration::from_millis(100), false)?;
+    let heartbeat = Duration::from_millis(100);
+    run_cases(roles, 2, heartbeat / 2, |&role| {
+        let bench = Bench::start(role, heartbeat, false)?;
         bench.bring_to(State::Passive)?;
         // As long as the peer says its digit, nobody can vote.
         for _ in 0..12 {

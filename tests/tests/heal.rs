@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tests::{BOUND, Bench, Outcome, Role, State, ensure};
+use tests::{BOUND, Bench, Outcome, Role, State, ensure, steady};
 
 /// Long enough that a busy machine is not away for that long.
 const HEARTBEAT: Duration = Duration::from_millis(200);
@@ -67,129 +67,143 @@ fn stays(bench: &Bench) -> Outcome<()> {
 
 #[test]
 fn an_epoch_has_the_parity_of_its_role() -> Outcome<()> {
-    for (role, parity) in [(Role::Primary, 1), (Role::Backup, 0)] {
-        let (bench, epoch, _) = active(role)?;
-        ensure(epoch > 0 && epoch % 2 == parity, || {
-            bench.fails(&format!("epoch {epoch}"))
-        })?;
-    }
-    Ok(())
+    steady(HEARTBEAT / 2, || {
+        for (role, parity) in [(Role::Primary, 1), (Role::Backup, 0)] {
+            let (bench, epoch, _) = active(role)?;
+            ensure(epoch > 0 && epoch % 2 == parity, || {
+                bench.fails(&format!("epoch {epoch}"))
+            })?;
+        }
+        Ok(())
+    })
 }
 
 #[test]
 fn of_two_actives_the_higher_epoch_stays() -> Outcome<()> {
-    for role in ROLES {
-        let (bench, epoch, mut told) = active(role)?;
-        told.epoch = epoch - 1;
-        is_active_too(&bench, &told);
-        stays(&bench)?;
-        told.epoch = epoch + 1;
-        is_active_too(&bench, &told);
-        yields(&bench)?;
-    }
-    Ok(())
+    steady(HEARTBEAT / 2, || {
+        for role in ROLES {
+            let (bench, epoch, mut told) = active(role)?;
+            told.epoch = epoch - 1;
+            is_active_too(&bench, &told);
+            stays(&bench)?;
+            told.epoch = epoch + 1;
+            is_active_too(&bench, &told);
+            yields(&bench)?;
+        }
+        Ok(())
+    })
 }
 
 #[test]
 fn of_two_actives_with_one_epoch_the_primary_stays() -> Outcome<()> {
-    let (bench, _, told) = active(Role::Primary)?;
-    is_active_too(&bench, &told);
-    stays(&bench)?;
-    let (bench, _, told) = active(Role::Backup)?;
-    is_active_too(&bench, &told);
-    yields(&bench)
+    steady(HEARTBEAT / 2, || {
+        let (bench, _, told) = active(Role::Primary)?;
+        is_active_too(&bench, &told);
+        stays(&bench)?;
+        let (bench, _, told) = active(Role::Backup)?;
+        is_active_too(&bench, &told);
+        yields(&bench)
+    })
 }
 
 #[test]
 fn who_is_not_heard_yields_whatever_the_epochs() -> Outcome<()> {
-    for role in ROLES {
-        for heard in [None, Some("00000000000000bb".to_owned())] {
-            let (bench, epoch, mut told) = active(role)?;
-            told.epoch = epoch - 1;
-            told.heard = heard;
-            is_active_too(&bench, &told);
-            yields(&bench)?;
+    steady(HEARTBEAT / 2, || {
+        for role in ROLES {
+            for heard in [None, Some("00000000000000bb".to_owned())] {
+                let (bench, epoch, mut told) = active(role)?;
+                told.epoch = epoch - 1;
+                told.heard = heard;
+                is_active_too(&bench, &told);
+                yields(&bench)?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]
 fn the_next_epoch_is_above_all_that_were_heard() -> Outcome<()> {
-    for role in ROLES {
-        let bench = Bench::start(role, HEARTBEAT, true)?;
-        let mut told = Told {
-            pair: "bstar",
-            role: role.other(),
-            epoch: 41,
-            heard: None,
-        };
-        is_active_too(&bench, &told);
-        bench.hears(State::Passive)?;
-        // The peer restarts and knows nothing of its past.
-        told.epoch = 0;
-        let digit = [role.other().digit()];
-        bench.peer.say(&[&digit, told.text().as_bytes()]);
-        let is_active = |line: &tests::StateLine| line.state == "active";
-        let line = bench.node.wait_transition(0, BOUND, is_active)?;
-        let next = match role {
-            Role::Primary => 43,
-            Role::Backup => 42,
-        };
-        ensure(line.epoch == next, || bench.fails("the wrong epoch"))?;
-    }
-    Ok(())
+    steady(HEARTBEAT / 2, || {
+        for role in ROLES {
+            let bench = Bench::start(role, HEARTBEAT, true)?;
+            let mut told = Told {
+                pair: "bstar",
+                role: role.other(),
+                epoch: 41,
+                heard: None,
+            };
+            is_active_too(&bench, &told);
+            bench.hears(State::Passive)?;
+            // The peer restarts and knows nothing of its past.
+            told.epoch = 0;
+            let digit = [role.other().digit()];
+            bench.peer.say(&[&digit, told.text().as_bytes()]);
+            let is_active = |line: &tests::StateLine| line.state == "active";
+            let line = bench.node.wait_transition(0, BOUND, is_active)?;
+            let next = match role {
+                Role::Primary => 43,
+                Role::Backup => 42,
+            };
+            ensure(line.epoch == next, || bench.fails("the wrong epoch"))?;
+        }
+        Ok(())
+    })
 }
 
 #[test]
 fn a_stranger_ends_a_newcomer_and_not_a_pair() -> Outcome<()> {
-    for role in ROLES {
-        let strangers = [("other", role.other()), ("bstar", role)];
-        for (pair, theirs) in strangers {
-            for digit in [b"3", b"4"] {
-                let stranger = Told {
-                    pair,
-                    role: theirs,
-                    epoch: 99,
-                    heard: None,
-                };
-                let text = stranger.text();
-                let (bench, _, _) = active(role)?;
-                bench.peer.say(&[digit, text.as_bytes()]);
-                stays(&bench)?;
-                let bench = Bench::start(role, HEARTBEAT, true)?;
-                bench.peer.say(&[digit, text.as_bytes()]);
-                let status = bench.node.process().wait_exit(BOUND)?;
-                ensure(status.code() == Some(1), || {
-                    bench.fails("should have ended with 1")
-                })?;
+    steady(HEARTBEAT / 2, || {
+        for role in ROLES {
+            let strangers = [("other", role.other()), ("bstar", role)];
+            for (pair, theirs) in strangers {
+                for digit in [b"3", b"4"] {
+                    let stranger = Told {
+                        pair,
+                        role: theirs,
+                        epoch: 99,
+                        heard: None,
+                    };
+                    let text = stranger.text();
+                    let (bench, _, _) = active(role)?;
+                    bench.peer.say(&[digit, text.as_bytes()]);
+                    stays(&bench)?;
+                    let bench = Bench::start(role, HEARTBEAT, true)?;
+                    bench.peer.say(&[digit, text.as_bytes()]);
+                    let status = bench.node.process().wait_exit(BOUND)?;
+                    ensure(status.code() == Some(1), || {
+                        bench.fails("should have ended with 1")
+                    })?;
+                }
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]
 fn it_says_whom_it_hears() -> Outcome<()> {
-    let bench = Bench::start(Role::Primary, HEARTBEAT, true)?;
-    let says = |value: &str| {
-        let mark = bench.peer.mark();
-        bench.peer.wait_heard(mark, BOUND, |heard| {
-            heard.metadata("heard").as_deref() == Some(value)
-        })
-    };
-    says("none")?;
-    bench.peer.say(&[b"4"]);
-    says("bare")?;
-    let told = Told {
-        pair: "bstar",
-        role: Role::Backup,
-        epoch: 0,
-        heard: None,
-    };
-    bench.peer.say(&[b"4", told.text().as_bytes()]);
-    says("00000000000000aa")?;
-    // Who falls silent is no longer heard.
-    bench.peer.silence();
-    says("none").map(drop)
+    steady(HEARTBEAT / 2, || {
+        let bench = Bench::start(Role::Primary, HEARTBEAT, true)?;
+        let says = |value: &str| {
+            let mark = bench.peer.mark();
+            bench.peer.wait_heard(mark, BOUND, |heard| {
+                heard.metadata("heard").as_deref() == Some(value)
+            })
+        };
+        says("none")?;
+        bench.peer.say(&[b"4"]);
+        says("bare")?;
+        let told = Told {
+            pair: "bstar",
+            role: Role::Backup,
+            epoch: 0,
+            heard: None,
+        };
+        bench.peer.say(&[b"4", told.text().as_bytes()]);
+        says("00000000000000aa")?;
+        // Who falls silent is no longer heard.
+        bench.peer.silence();
+        says("none").map(drop)
+    })
 }

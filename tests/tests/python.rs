@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use tests::{
-    BOUND, Node, NodeConfig, Outcome, Process, Role, StateLine, ensure, free_endpoint, python, skip,
+    BOUND, Node, NodeConfig, Outcome, Process, Role, StateLine, ensure, free_endpoint, python,
+    skip, steady,
 };
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -212,32 +213,36 @@ fn python_is_missing() -> bool {
 
 #[test]
 fn our_primary_with_a_backup_of_the_guide() -> Outcome<()> {
-    if python_is_missing() {
-        return Ok(());
-    }
-    let mut mixed = Mixed::start(Role::Primary)?;
-    mixed.served_by_ours()?;
-    mixed.stop_ours()?;
-    mixed.served_by_theirs()?;
-    mixed.start_ours()?;
-    mixed.served_by_theirs()?;
-    mixed.stop_theirs()?;
-    mixed.served_by_ours()?;
-    mixed.start_theirs()?;
-    mixed.served_by_ours()?;
-    there_and_back(&mut mixed)
+    steady(HEARTBEAT / 2, || {
+        if python_is_missing() {
+            return Ok(());
+        }
+        let mut mixed = Mixed::start(Role::Primary)?;
+        mixed.served_by_ours()?;
+        mixed.stop_ours()?;
+        mixed.served_by_theirs()?;
+        mixed.start_ours()?;
+        mixed.served_by_theirs()?;
+        mixed.stop_theirs()?;
+        mixed.served_by_ours()?;
+        mixed.start_theirs()?;
+        mixed.served_by_ours()?;
+        there_and_back(&mut mixed)
+    })
 }
 
 #[test]
 fn our_backup_with_a_primary_of_the_guide() -> Outcome<()> {
-    if python_is_missing() {
-        return Ok(());
-    }
-    let mut mixed = Mixed::start(Role::Backup)?;
-    mixed.served_by_theirs()?;
-    mixed.stop_theirs()?;
-    mixed.served_by_ours()?;
-    mixed.start_theirs()?;
-    mixed.served_by_ours()?;
-    there_and_back(&mut mixed)
+    steady(HEARTBEAT / 2, || {
+        if python_is_missing() {
+            return Ok(());
+        }
+        let mut mixed = Mixed::start(Role::Backup)?;
+        mixed.served_by_theirs()?;
+        mixed.stop_theirs()?;
+        mixed.served_by_ours()?;
+        mixed.start_theirs()?;
+        mixed.served_by_ours()?;
+        there_and_back(&mut mixed)
+    })
 }
