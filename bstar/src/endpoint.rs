@@ -97,6 +97,14 @@ impl Endpoint {
         &self.0
     }
 
+    /// The path of a socket in the file system.
+    pub(crate) fn ipc_path(&self) -> Option<&str> {
+        // With an `@` the name is in Linux's abstract namespace.
+        self.0
+            .strip_prefix("ipc://")
+            .filter(|path| !path.starts_with('@'))
+    }
+
     /// Whether it stays within a context.
     pub(crate) fn is_inproc(&self) -> bool {
         self.0.starts_with("inproc://")

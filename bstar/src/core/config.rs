@@ -17,7 +17,7 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 #[non_exhaustive]
 pub enum ConfigError {
     /// The heartbeat is too short or too long.
-    #[error("a heartbeat of {0:?} is out of range: it goes from 1 ms to 60 s")]
+    #[error("a heartbeat of {} ms is out of range: it goes from 1 ms to 60 s", .0.as_millis())]
     Heartbeat(Duration),
     /// The peer timeout does not fit the heartbeat.
     #[error(

@@ -40,6 +40,7 @@ pub struct Machine {
     subscribers: Subscribers,
     publish: bool,
     stranger_told: bool,
+    unpaired_told: bool,
     mismatch_told: Option<Duration>,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -76,6 +77,7 @@ impl Machine {
             subscribers: Subscribers::default(),
             publish: false,
             stranger_told: false,
+            unpaired_told: false,
             mismatch_told: None,
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -111,6 +113,10 @@ impl Machine {
             Then::Serve | Then::Vote => Answer::Accept,
             _ => {
                 self.counters.refused += 1;
+                if event == Event::RequestPeerExpired && !self.unpaired_told {
+                    self.unpaired_told = true;
+                    self.outputs.push_back(Output::NeverPaired);
+                }
                 Answer::Refuse
             }
         }
@@ -461,6 +467,7 @@ impl Machine {
             subscribers,
             publish,
             stranger_told: _,
+            unpaired_told: _,
             mismatch_told: _,
             counters: _,
             outputs,

@@ -136,7 +136,10 @@ fn b13_a_primary_serves_only_after_the_guard() {
 fn a_backup_that_was_never_paired_refuses() {
     let mut bench = Bench::new(Role::Backup);
     bench.run_for(beats(100.0));
+    bench.drain();
     assert_eq!(bench.request(), Answer::Refuse);
+    assert_eq!(bench.request(), Answer::Refuse);
+    assert_eq!(bench.drain(), [Output::NeverPaired], "said once");
 }
 
 #[test]

@@ -81,6 +81,9 @@ pub enum Output {
         /// What the peer said.
         theirs: Duration,
     },
+    /// A client asks a backup that has never been paired, and cannot know whether its primary
+    /// serves elsewhere: refused until it has met its primary. Said once.
+    NeverPaired,
     /// The peer has been silent for a peer timeout, once more: dial its state channel anew.
     Redial,
     /// This node cannot go on.

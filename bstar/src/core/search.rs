@@ -163,7 +163,7 @@ impl Pair {
                     }
                 }
                 Output::Fatal(_) => fatal = true,
-                Output::Transition(_) | Output::Redial => {}
+                Output::Transition(_) | Output::Redial | Output::NeverPaired => {}
                 Output::Stranger(_) | Output::TimeoutMismatch { .. } => unreachable!(),
             }
         }

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use reactor::{BoxError, Missed, Next, Reactor, Scope};
 use serde_json::json;
 
+use super::parent::end_with_parent;
 use super::{
     Failure, init_traces, parse_connect, parse_deadline, parse_heartbeat, parse_millis,
     refuse_usage, say,
@@ -17,6 +18,8 @@ use crate::client::{ClientBuilder, ClientHandle, Idempotent, Reply, RequestError
 use crate::endpoint::Endpoint;
 
 const END_WITHIN: Duration = Duration::from_secs(1);
+/// The largest time that the histogram tells from a larger one: two days.
+const LONGEST_US: u64 = 48 * 3600 * 1_000_000;
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 const GUIDE_FRONTENDS: [&str; 2] = ["tcp://localhost:5001", "tcp://localhost:5002"];
 
@@ -35,7 +38,7 @@ pub struct ClientArgs {
     /// Deadline of a request in milliseconds, over all attempts
     #[arg(long, value_name = "MS", default_value = "10000", value_parser = parse_deadline)]
     timeout: Duration,
-    /// Heartbeat of the pair in milliseconds
+    /// Heartbeat of the pair in milliseconds: its servers' own, from which time-outs derive
     #[arg(long, value_name = "MS", default_value = "1000", value_parser = parse_heartbeat)]
     heartbeat: Duration,
     /// Print one JSON object on the last line of standard output
@@ -47,6 +50,9 @@ pub struct ClientArgs {
     /// Print a line for each answer that came late or from another server
     #[arg(long, hide = true)]
     events: bool,
+    /// End with the process that started this one
+    #[arg(long, hide = true)]
+    with_parent: bool,
 }
 
 impl ClientArgs {
@@ -70,6 +76,9 @@ impl ClientArgs {
             .heartbeat(self.heartbeat)
             .attach(reactor.scope())?;
         let show = std::io::stderr().is_terminal() && !self.json;
+        if self.with_parent {
+            end_with_parent(reactor.scope())?;
+        }
         let mut run = Run::new(self, client)?;
         if show {
             let scope = reactor.scope();
@@ -98,7 +107,7 @@ impl ClientArgs {
             run.show_progress();
             eprintln!();
         }
-        run.report();
+        run.report()?;
         Ok(if run.failed == 0 && run.ok > 0 {
             ExitCode::SUCCESS
         } else {
@@ -134,7 +143,7 @@ impl Run {
             failovers: 0,
             server: None,
             longest: Duration::ZERO,
-            times: Histogram::new(3)?,
+            times: Histogram::new_with_bounds(1, LONGEST_US, 3)?,
         })
     }
 
@@ -209,35 +218,50 @@ impl Run {
         let _ = std::io::stderr().flush();
     }
 
-    fn report(&self) {
+    /// Unlike other lines this one is what the run was for: not to get rid of it is a failure.
+    fn report(&self) -> std::io::Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
         let (ok, failed) = (self.ok, self.failed);
+        let unanswered = self.sent - ok - failed;
         let at = |quantile| self.times.value_at_quantile(quantile);
-        let (p50, p99, max) = (at(0.5), at(0.99), self.times.max());
+        let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
+        let longest_ms = millis(self.longest);
+        let mut out = std::io::stdout();
         if self.args.json {
+            // Of no answer there is no time.
+            let answered = |value: serde_json::Value| if ok > 0 { value } else { json!(null) };
             let object = json!({
                 "requests": ok + failed,
                 "ok": ok,
                 "failed": failed,
+                "unanswered": unanswered,
                 "seconds": seconds,
-                "p50_us": p50,
-                "p99_us": p99,
-                "max_us": max,
+                "p50_us": answered(json!(p50)),
+                "p99_us": answered(json!(p99)),
+                "max_us": answered(json!(max)),
                 "failovers": self.failovers,
-                "longest_outage_ms": millis(self.longest),
+                "longest_outage_ms": answered(json!(longest_ms)),
             });
-            say(&object.to_string());
-        } else {
-            say(&format!(
-                "{ok} requests answered and {failed} failed in {seconds:.1} s, \
-                 {} failovers, longest wait {:.1} ms",
-                self.failovers,
-                millis(self.longest)
-            ));
-            say(&format!(
-                "round trip in µs: median {p50}, 99 % {p99}, longest {max}"
-            ));
+            return writeln!(out, "{object}");
         }
+        let more = if unanswered > 0 {
+            ", one without an answer yet"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            "{ok} requests answered and {failed} failed in {seconds:.1} s{more}, \
+             {} failovers, longest wait {longest_ms:.1} ms",
+            self.failovers
+        )?;
+        if ok > 0 {
+            writeln!(
+                out,
+                "round trip in µs: median {p50}, 99 % {p99}, longest {max}"
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`run_program`].
 
 mod client;
+mod parent;
 mod server;
 
 use std::io::{IsTerminal, Write};
@@ -49,7 +50,7 @@ pub fn init_traces(verbose: u8) {
 }
 
 /// Prints a line that others may be waiting for. That nobody reads it is no reason to fail.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
@@ -71,6 +72,7 @@ fn explain(error: &clap::Error) -> ExitCode {
             let _ = error.print();
             ExitCode::SUCCESS
         }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => refuse_usage(&"a command is needed"),
         _ => {
             let text = error.to_string();
             let lines = text.lines().take_while(|line| !line.trim().is_empty());
@@ -89,10 +91,11 @@ fn parse_connect(text: &str) -> Result<Endpoint, EndpointError> {
 }
 
 fn parse_millis(text: &str) -> Result<Duration, String> {
-    let millis = text
-        .parse()
-        .map_err(|_| "it is no whole number of milliseconds".to_owned())?;
-    Ok(Duration::from_millis(millis))
+    const LONGEST_MS: u64 = 24 * 3600 * 1000;
+    match text.parse() {
+        Ok(millis) if millis <= LONGEST_MS => Ok(Duration::from_millis(millis)),
+        _ => Err("it is no whole number of milliseconds, or more than a day".to_owned()),
+    }
 }
 
 fn parse_deadline(text: &str) -> Result<Duration, String> {

@@ -9,6 +9,7 @@ use clap::Args;
 use reactor::{Interest, Reactor, Scope};
 use signal_hook::consts::SIGUSR1;
 
+use super::parent::end_with_parent;
 use super::{
     Failure, init_traces, parse_bind, parse_connect, parse_heartbeat, parse_millis, refuse_usage,
     say,
@@ -46,7 +47,8 @@ pub struct ServerArgs {
     /// Where clients connect [default: tcp://*:5001 as primary, tcp://*:5002 as backup]
     #[arg(long, value_name = "EP", value_parser = parse_bind)]
     frontend: Option<Endpoint>,
-    /// Milliseconds between two signs of life; the same on both nodes
+    /// Milliseconds between two signs of life; the same on both nodes. A node that does not run
+    /// for as long steps back, so below 25 take a machine that never pauses
     #[arg(long, value_name = "MS", default_value = "1000", value_parser = parse_heartbeat)]
     heartbeat: Duration,
     /// Milliseconds of silence after which the peer may be replaced [default: two heartbeats]
@@ -58,9 +60,9 @@ pub struct ServerArgs {
     /// Tell more on stderr; twice for more still
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// End when standard input ends
+    /// End with the process that started this one
     #[arg(long, hide = true)]
-    until_eof: bool,
+    with_parent: bool,
 }
 
 impl ServerArgs {
@@ -96,8 +98,8 @@ impl ServerArgs {
             })
             .attach(reactor.scope())?;
         switch_over_on_signal(reactor.scope(), node.clone())?;
-        if self.until_eof {
-            stop_at_eof(reactor.scope())?;
+        if self.with_parent {
+            end_with_parent(reactor.scope())?;
         }
         say(&format!(
             "state={} row=- epoch=0 cause=start local={} frontend={}",
@@ -160,24 +162,6 @@ fn switch_over_on_signal(scope: &mut Scope<()>, node: Handle) -> Result<(), Fail
                     let _ = reader.read(&mut bytes)?;
                 }
                 Ok(node.request_switchover()?)
-            },
-        )
-        .map_err(reactor::Error::from)?;
-    Ok(())
-}
-
-fn stop_at_eof(scope: &mut Scope<()>) -> Result<(), Failure> {
-    scope
-        .add_fd(
-            "stdin",
-            std::io::stdin(),
-            Interest::READ,
-            |(), scope, key, _| {
-                let mut bytes = [0; 64];
-                if scope.with_fd(key, |fd| rustix::io::read(fd, &mut bytes))?? == 0 {
-                    scope.stop();
-                }
-                Ok(())
             },
         )
         .map_err(reactor::Error::from)?;

@@ -13,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     /// An endpoint cannot be bound.
-    #[error("cannot bind {endpoint}: {error}; is it in use, or not an address of this machine?")]
+    #[error("cannot bind {endpoint}: {error}{}", hint(*error))]
     Bind {
         /// The endpoint.
         endpoint: String,
@@ -61,4 +61,15 @@ pub enum HandleError {
     /// The node is gone.
     #[error("the node has ended")]
     Ended,
+}
+
+/// What to do about it, where that is known.
+fn hint(error: zmq::Error) -> &'static str {
+    match error {
+        zmq::Error::EADDRINUSE => "; another process has it: end that one, or choose another",
+        zmq::Error::EADDRNOTAVAIL | zmq::Error::ENODEV => {
+            "; give an address or an interface of this machine, or *"
+        }
+        _ => "",
+    }
 }

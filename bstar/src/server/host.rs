@@ -229,6 +229,9 @@ impl<S: 'static> Host<S> {
         let before = self.machine.state();
         let answer = self.machine.handle_request(scope.fresh_now());
         if self.machine.state() == before {
+            if answer == Answer::Refuse {
+                self.flush(state, scope)?;
+            }
             return Ok(answer);
         }
         self.flush(state, scope)?;
@@ -284,6 +287,10 @@ impl<S: 'static> Host<S> {
                     ?theirs,
                     "the nodes were given different peer timeouts: both use the larger"
                 ),
+                Output::NeverPaired => tracing::warn!(
+                    "requests are refused: this backup has not met its primary since it started, \
+                     and cannot know whether that one serves elsewhere"
+                ),
                 Output::Redial => self.redial(scope)?,
                 Output::Fatal(fatal) => {
                     if let Some(on_fatal) = &mut self.callbacks.on_fatal {
@@ -336,17 +343,18 @@ impl<S: 'static> Host<S> {
         // Other threads must not go on relying on what is no longer so.
         self.rely(scope.fresh_now());
         let callbacks = &mut self.callbacks;
-        let was_active = transition.from == State::Active;
+        let stands_by = match (transition.from, transition.to) {
+            (State::Active, _) | (State::Initial, State::Passive) => true,
+            // Of what led here the application was told, or it changes nothing for it.
+            _ => false,
+        };
         let told = [
             callbacks.on_transition.as_mut(),
             callbacks
                 .on_active
                 .as_mut()
                 .filter(|_| transition.to == State::Active),
-            callbacks
-                .on_passive
-                .as_mut()
-                .filter(|_| was_active || transition.to == State::Passive),
+            callbacks.on_passive.as_mut().filter(|_| stands_by),
         ];
         told.into_iter()
             .flatten()

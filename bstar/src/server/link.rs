@@ -1,5 +1,6 @@
 //! The sockets of the state link.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::error::Error;
@@ -11,6 +12,10 @@ use crate::endpoint::Endpoint;
 const MAX_FRAME_BYTES: i64 = 8 << 20;
 /// States are stale after a moment; what a peer that does not read leaves behind is dropped.
 const STATES_QUEUED: i32 = 32;
+
+/// Between two attempts at a connection, at most: a peer that starts is to be found soon, however
+/// long the heartbeat.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Publishes our state.
 pub(super) fn publisher(
@@ -36,7 +41,7 @@ pub(super) fn subscriber(
     // A link that is cut comes back when it is dialled anew. Left to TCP, it comes back when
     // its own timer, which doubles each time, fires next.
     socket.set_connect_timeout(millis(config.timeout()))?;
-    socket.set_reconnect_ivl(millis(config.heartbeat() / 5))?;
+    socket.set_reconnect_ivl(millis((config.heartbeat() / 5).min(LONGEST_PAUSE)))?;
     socket.set_reconnect_ivl_max(0)?;
     socket.set_subscribe(METADATA_TOPIC)?;
     socket.set_subscribe(b"")?;
@@ -60,11 +65,18 @@ pub(super) fn redial(socket: &zmq::Socket, remote: &Endpoint) -> Result<(), zmq:
 
 /// Binds, and says where it did not.
 pub(super) fn bind(socket: &zmq::Socket, endpoint: &Endpoint) -> Result<(), Error> {
-    socket.set_ipv6(endpoint.is_ipv6())?;
-    socket.bind(endpoint.as_str()).map_err(|error| Error::Bind {
+    let failed = |error| Error::Bind {
         endpoint: endpoint.to_string(),
         error,
-    })
+    };
+    // libzmq takes a path away from whoever listens there.
+    if let Some(path) = endpoint.ipc_path()
+        && UnixStream::connect(path).is_ok()
+    {
+        return Err(failed(zmq::Error::EADDRINUSE));
+    }
+    socket.set_ipv6(endpoint.is_ipv6())?;
+    socket.bind(endpoint.as_str()).map_err(failed)
 }
 
 /// Where a socket was bound last; empty if it was not.

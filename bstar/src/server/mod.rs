@@ -158,7 +158,7 @@ impl<S: 'static> Server<S> {
         self
     }
 
-    /// Called when this node stops being active, and when it becomes passive.
+    /// Called when this node stops being active, and when it becomes passive after its start.
     pub fn on_passive<F>(mut self, callback: F) -> Server<S>
     where
         F: FnMut(&mut S, &mut Scope<S>, &Transition) -> Result<(), BoxError> + 'static,

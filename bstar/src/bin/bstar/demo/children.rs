@@ -96,7 +96,7 @@ impl Stage {
         let (mine, other) = (role as usize, role.other() as usize);
         let mut command = self.command("node")?;
         command
-            .args([&format!("--{role}"), "--until-eof"])
+            .args([&format!("--{role}"), "--with-parent"])
             .args([
                 "--local",
                 &self.states[mine],
@@ -114,7 +114,7 @@ impl Stage {
     pub(super) fn start_client(&mut self) -> Result<u32, Failure> {
         let mut command = self.command("client")?;
         command
-            .args(["--events", "--timeout", "60000"])
+            .args(["--events", "--with-parent", "--timeout", "60000"])
             .args(["--interval", &INTERVAL.as_millis().to_string()])
             .args([
                 "--server",
@@ -129,11 +129,15 @@ impl Stage {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args([name, "--heartbeat", &self.heartbeat.as_millis().to_string()])
-            // It ends when this pipe does, should this process be killed.
+            // It ends when this pipe does, should this process be killed. The thread that starts it
+            // is the one that lives as long as the process: the system looks at that.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // A timeline with log lines in between is no timeline.
-            .env("RUST_LOG", "error");
+            // A timeline with log lines in between is no timeline, unless that is asked for.
+            .env(
+                "RUST_LOG",
+                std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned()),
+            );
         Ok(command)
     }
 

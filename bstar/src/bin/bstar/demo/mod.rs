@@ -14,7 +14,10 @@ use self::children::Stage;
 
 /// Arguments of the demo.
 #[derive(Args)]
-#[command(after_help = "Example, at the Guide's own heartbeat:\n  bstar demo --heartbeat 1000")]
+#[command(
+    after_help = "Exit code 0 only when every step held; RUST_LOG=info shows what the processes log.\n\n\
+Example, at the Guide's own heartbeat:\n  bstar demo --heartbeat 1000"
+)]
 pub(crate) struct DemoArgs {
     /// Milliseconds between two signs of life; the whole demo takes about 20 of them
     #[arg(long, value_name = "MS", default_value = "500", value_parser = parse_heartbeat)]

@@ -3,19 +3,19 @@
 use std::time::{Duration, Instant};
 
 use bstar::Role::{self, Backup, Primary};
-use bstar::programs::Failure;
+use bstar::programs::{Failure, say};
 use rustix::process::Signal;
 
 use super::children::{Actor, INTERVAL, Stage};
 
 /// Plays every step; an error names the first that did not hold.
 pub(super) fn play(stage: &mut Stage, timeout: Duration) -> Result<(), Failure> {
-    println!("Two servers make one pair: exactly one is active and serves, the other stands by.");
-    println!(
+    say("Two servers make one pair: exactly one is active and serves, the other stands by.");
+    say(&format!(
         "Each tells the other that it lives. After {} ms of silence the next client request",
         timeout.as_millis()
-    );
-    println!("decides: it reached the server that stands by, so that one takes over.\n");
+    ));
+    say("decides: it reached the server that stands by, so that one takes over.\n");
     start(stage)?;
     let steps = [kill, restart, fail_back, switch_over, freeze];
     for step in steps {
@@ -139,7 +139,7 @@ fn finish(stage: &mut Stage) -> Result<(), Failure> {
     }
     let summary = stage.totals().to_owned();
     tell(stage, "end", &summary);
-    println!("\nEvery step held.");
+    say("\nEvery step held.");
     Ok(())
 }
 
@@ -201,5 +201,5 @@ fn tell_waited(stage: &mut Stage) {
 
 fn line(stage: &Stage, at: Instant, what: &str, more: &str) {
     let seconds = at.saturating_duration_since(stage.began).as_secs_f64();
-    println!("{seconds:6.2} s  {what:<13}{more}");
+    say(&format!("{seconds:6.2} s  {what:<13}{more}"));
 }
