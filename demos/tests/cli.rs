@@ -1,8 +1,9 @@
 //! Bad input to the programs: one clear line, the right status, and never a panic.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,17 +70,22 @@ fn fails(program: &str, args: &[&str], code: i32, about: &str) {
     assert!((1..=most).contains(&lines.count()), "{told}");
 }
 
-/// An address at which nobody listens: the system offered it and it was closed again.
+/// An address at which nobody listens, handed out once: this process has a loopback address of
+/// its own, and the system chooses ports above these.
 fn free() -> String {
-    format!("tcp://{}", listener().1)
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    format!("tcp://{}:{}", own(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn listener() -> (TcpListener, SocketAddr) {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    let address = std::net::Ipv4Addr::new(127, 64 + high % 64, middle, low);
-    let listener = TcpListener::bind((address, 0)).expect("a loopback address takes a listener");
+    let listener = TcpListener::bind((own(), 0)).expect("a loopback address takes a listener");
     let address = listener.local_addr().expect("a listener has an address");
     (listener, address)
+}
+
+fn own() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 64 + high % 64, middle, low)
 }
 
 /// The arguments of a server that would run, with `changed` in place of its own.

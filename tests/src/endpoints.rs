@@ -1,9 +1,11 @@
 //! Endpoints that no other test uses.
 
-use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+const FIRST_PORT: u16 = 10_000;
+const END_OF_PORTS: u16 = 32_000;
 
 /// The loopback address of this test process.
 ///
@@ -18,24 +20,22 @@ pub fn address() -> Ipv4Addr {
 
 /// An endpoint `tcp://address:port` at which nobody listens, handed out once.
 ///
+/// The ports of this address are handed out one by one, below those that the system chooses from.
+/// None is bound to try it: a program that is started at that moment would inherit the socket, and
+/// hold the port for a while.
+///
 /// # Panics
 ///
-/// When the system has no free port left.
+/// When the ports are used up.
 #[must_use]
 pub fn free_endpoint() -> String {
-    static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = taken.get_or_insert_default();
-    for _ in 0..1_000 {
-        // The listener is closed at once: what matters is that the system offered the port, and
-        // that nobody else in this process is given the same one.
-        let port = TcpListener::bind((IpAddr::V4(address()), 0))
-            .and_then(|listener| listener.local_addr())
-            .expect("a loopback address takes a listener")
-            .port();
-        if taken.insert(port) {
+    static NEXT: AtomicU16 = AtomicU16::new(FIRST_PORT);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < END_OF_PORTS, "no free port at {}", address());
+        // Somebody may have bound the port on all addresses of the machine.
+        if TcpStream::connect((address(), port)).is_err() {
             return format!("tcp://{}:{port}", address());
         }
     }
-    panic!("no free port at {}", address());
 }

@@ -54,7 +54,7 @@ fn noisy_cases() -> Vec<(Role, State, u8)> {
     cases.concat()
 }
 
-const NOISY_HEARTBEAT: Duration = Duration::from_millis(250);
+const NOISY_HEARTBEAT: Duration = Duration::from_millis(500);
 
 #[test]
 fn garbage_on_the_state_channel_changes_nothing() -> Outcome<()> {
