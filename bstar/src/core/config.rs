@@ -96,7 +96,7 @@ impl Config {
             return Err(ConfigError::Heartbeat(heartbeat));
         }
         self.heartbeat = heartbeat;
-        self.timeout = 2 * heartbeat;
+        self.timeout = whole_millis(2 * heartbeat);
         Ok(self)
     }
 
@@ -108,7 +108,7 @@ impl Config {
         if timeout < least || timeout > MAX_TIMEOUT {
             return Err(ConfigError::Timeout { timeout, least });
         }
-        self.timeout = timeout;
+        self.timeout = whole_millis(timeout);
         Ok(self)
     }
 
@@ -143,6 +143,13 @@ impl Config {
     pub fn longest_gap(&self) -> Duration {
         self.timeout - self.heartbeat
     }
+}
+
+/// Rounded up to what the peer can be told.
+fn whole_millis(duration: Duration) -> Duration {
+    let millis = duration.as_nanos().div_ceil(1_000_000);
+    // A configuration is bounded to minutes.
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ pub static GUIDE: Table = checked(ROWS);
 // A table reads as one: a rule, a line.
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
-    row("guide-primary-meets-backup", Roles::Primary, State::Initial, &[Event::PeerInitial], Then::Activate),
-    row("guide-backup-waits", Roles::Backup, State::Initial, &[Event::PeerInitial], Then::Stay),
+    row("guide-primary-meets-backup", Roles::Primary, State::Initial, &[Event::PeerInitial, Event::PeerInitialStale], Then::Activate),
+    row("guide-backup-waits", Roles::Backup, State::Initial, &[Event::PeerInitial, Event::PeerInitialStale], Then::Stay),
     row("guide-initial-peer-active", Roles::Both, State::Initial, ANY_ACTIVE, Then::Yield),
     row("guide-initial-peer-other", Roles::Both, State::Initial, &[Event::PeerPassive, Event::Stranger], Then::Stay),
     row("guide-initial-refuse", Roles::Both, State::Initial, &[Event::RequestPeerFresh], Then::Refuse),
@@ -23,14 +23,14 @@ const ROWS: &[Row] = &[
     row("guide-backup-refuse", Roles::Backup, State::Initial, &[Event::RequestPeerExpired], Then::Refuse),
     row("guide-initial-late", Roles::Both, State::Initial, &[Event::Late, Event::Stopping], Then::Stay),
     row("guide-initial-step-back", Roles::Both, State::Initial, ANY_STEP_BACK, Then::Refuse),
-    row("guide-active-peer", Roles::Both, State::Active, &[Event::PeerInitial, Event::PeerPassive, Event::Stranger], Then::Stay),
+    row("guide-active-peer", Roles::Both, State::Active, &[Event::PeerInitial, Event::PeerInitialStale, Event::PeerPassive, Event::Stranger], Then::Stay),
     row("guide-dual-active", Roles::Both, State::Active, ANY_ACTIVE, Then::Exit),
     row("guide-serve", Roles::Both, State::Active, ANY_REQUEST, Then::Serve),
     row("guide-active-late", Roles::Both, State::Active, &[Event::Late, Event::Stopping], Then::Stay),
     row("guide-step-back", Roles::Both, State::Active, &[Event::StepBackPeerReady], Then::Reset),
     row("guide-step-back-alone", Roles::Both, State::Active, &[Event::StepBackAlone], Then::Refuse),
     // The Guide names both initial digits here, also the node's own.
-    row("guide-peer-restarted", Roles::Both, State::Passive, &[Event::PeerInitial, Event::Stranger], Then::Activate),
+    row("guide-peer-restarted", Roles::Both, State::Passive, &[Event::PeerInitial, Event::PeerInitialStale, Event::Stranger], Then::Activate),
     row("guide-passive-peer-active", Roles::Both, State::Passive, ANY_ACTIVE, Then::Stay),
     row("guide-dual-passive", Roles::Both, State::Passive, &[Event::PeerPassive], Then::Exit),
     row("guide-passive-refuse", Roles::Both, State::Passive, &[Event::RequestPeerFresh], Then::Refuse),
@@ -44,6 +44,7 @@ const ROWS: &[Row] = &[
         State::Resigned,
         &[
             Event::PeerInitial,
+            Event::PeerInitialStale,
             Event::PeerActiveBare,
             Event::PeerActiveBareLong,
             Event::PeerActiveLower,

@@ -13,6 +13,10 @@ use super::pair::PAIR;
 use super::table::{Event, Role, Row, State, Table, Then};
 use super::wire::{Announced, Announcement, Heard, MAX_EPOCH, Metadata, Subscribers};
 
+/// A connection and its handshakes take several round trips: given up sooner, a slow link would
+/// never come up.
+pub const SHORTEST_REDIAL: Duration = Duration::from_millis(500);
+
 /// One node of a pair.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -34,6 +38,8 @@ pub struct Machine {
     /// The peer timeout that the peer last gave, if it has not been silent for one since.
     their_timeout: Option<Duration>,
     last_turn: Instant,
+    /// When the last pause of our own ended.
+    woke: Option<Instant>,
     next_publish: Instant,
     /// When the peer was last heard or dialled.
     dialled: Instant,
@@ -72,6 +78,7 @@ impl Machine {
             dual_since: None,
             their_timeout: None,
             last_turn: now,
+            woke: None,
             next_publish: now,
             dialled: now,
             subscribers: Subscribers::default(),
@@ -93,10 +100,16 @@ impl Machine {
         }
     }
 
-    /// The XPUB handed up a message: somebody subscribed or left.
-    pub fn handle_subscription(&mut self, message: &[u8], now: Instant) {
+    /// The XPUB handed up a message: somebody subscribed or left. `connection` tells whose word it
+    /// is; libzmq does not say it of those who are gone.
+    pub fn handle_subscription(&mut self, message: &[u8], connection: Option<u64>, now: Instant) {
         self.wake(now);
-        self.publish |= self.subscribers.handle(message);
+        self.publish |= self.subscribers.handle(message, connection);
+    }
+
+    /// Nothing more waits in the XPUB.
+    pub fn handle_subscriptions_read(&mut self) {
+        self.subscribers.settle();
     }
 
     /// A client asks. Read the state channel to its end first, unless this node is active.
@@ -153,13 +166,9 @@ impl Machine {
     /// Time passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.wake(now);
-        if now >= self.next_publish {
-            self.publish = true;
-            self.next_publish = now + self.config.heartbeat();
-        }
         // A link may be dead without anyone who would dial it again: libzmq gives a connection up
         // for good whose other end broke the protocol, be it with one frame.
-        if now >= self.dialled + self.config.timeout() {
+        if now >= self.dialled + self.timeout().max(SHORTEST_REDIAL) {
             self.dialled = now;
             self.outputs.push_back(Output::Redial);
         }
@@ -208,6 +217,20 @@ impl Machine {
         }
     }
 
+    /// Whether everyone who listens reads a second frame.
+    pub fn all_read_metadata(&self) -> bool {
+        self.subscribers.all_read_metadata()
+    }
+
+    /// Until when others may rely on this node being active, if it is: later than that the peer may
+    /// have taken over, unless this node has run meanwhile.
+    pub fn relies_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Active => Some(self.last_turn + self.config.longest_gap()),
+            State::Initial | State::Passive | State::Resigned => None,
+        }
+    }
+
     /// What this node knows, for those who watch.
     pub fn status(&self, now: Instant) -> Status {
         Status {
@@ -228,7 +251,15 @@ impl Machine {
         if gap > self.config.longest_gap() {
             self.counters.late += 1;
             self.hearing_since = None;
+            self.woke = Some(now);
+            // What waits to be read must not be thrown away by a new connection.
+            self.dialled = now;
             self.fire(Event::Late, now);
+        }
+        // Whatever keeps this node busy, the peer must hear of it.
+        if now >= self.next_publish {
+            self.publish = true;
+            self.next_publish = now + self.config.heartbeat();
         }
     }
 
@@ -309,7 +340,16 @@ impl Machine {
 
     fn classify(&self, said: &Announcement, now: Instant) -> Event {
         match (said.state, &said.metadata) {
-            (Announced::Initial(_), _) => Event::PeerInitial,
+            (Announced::Initial(_), _) => {
+                let just_woke = self
+                    .woke
+                    .is_some_and(|at| now < at + self.config.heartbeat());
+                if just_woke {
+                    Event::PeerInitialStale
+                } else {
+                    Event::PeerInitial
+                }
+            }
             (Announced::Passive, _) => Event::PeerPassive,
             (Announced::Active, None) => {
                 let long = self
@@ -409,14 +449,8 @@ impl Machine {
 
     /// The larger of our peer timeout and the peer's.
     fn timeout(&self) -> Duration {
-        let theirs = self
-            .peer
-            .as_ref()
-            .and_then(|p| p.metadata.as_ref())
-            .map(|m| m.timeout);
-        theirs.map_or(self.config.timeout(), |theirs| {
-            theirs.max(self.config.timeout())
-        })
+        let theirs = self.their_timeout.unwrap_or_default();
+        theirs.max(self.config.timeout())
     }
 
     fn announced(&self) -> Announced {
@@ -462,6 +496,7 @@ impl Machine {
             dual_since,
             their_timeout,
             last_turn,
+            woke,
             next_publish,
             dialled: _,
             subscribers,
@@ -485,8 +520,9 @@ impl Machine {
             dual_since.map(|since| age(since, self.timeout())),
             *their_timeout,
             age(*last_turn, config.longest_gap() + Duration::from_millis(1)),
+            woke.map(|at| age(at, config.heartbeat())),
             next_publish.saturating_duration_since(now),
-            *subscribers,
+            subscribers.clone(),
         )
     }
 }
@@ -494,7 +530,8 @@ impl Machine {
 /// The smallest number above all seen that has the role's parity: odd for a primary, even for a
 /// backup, so that no two activations share one.
 fn next_epoch(seen: u64, role: Role) -> u64 {
-    let next = seen.min(MAX_EPOCH) + 1;
+    // At the end of all numbers, which no honest pair comes near, they repeat.
+    let next = seen.min(MAX_EPOCH - 2) + 1;
     let odd = next % 2 == 1;
     if odd == (role == Role::Primary) {
         next

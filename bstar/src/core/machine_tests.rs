@@ -365,14 +365,10 @@ fn b09_state_is_published_at_once_and_every_heartbeat() {
         });
         published.collect()
     };
-    bench.machine.handle_subscription(b"\x01", bench.now);
+    bench
+        .machine
+        .handle_subscription(b"\x01", Some(1), bench.now);
     assert_eq!(digits(&mut bench), b"1");
-    bench.machine.handle_timeout(bench.now);
-    assert_eq!(
-        digits(&mut bench),
-        b"1",
-        "the first heartbeat is due at the start"
-    );
     bench.hear("2");
     assert_eq!(digits(&mut bench), b"3");
     let mut sent = Vec::new();
@@ -408,14 +404,20 @@ fn a_silent_peer_is_dialled_anew_once_a_timeout() {
 #[test]
 fn metadata_is_for_those_who_ask() {
     let mut bench = Bench::new(Role::Backup);
-    bench.machine.handle_subscription(b"\x01", bench.now);
+    bench
+        .machine
+        .handle_subscription(b"\x01", Some(1), bench.now);
     assert!(matches!(
         bench.drain()[..],
         [Output::Publish { metadata: None, .. }]
     ));
-    bench.machine.handle_subscription(b"\x01bstar/1", bench.now);
+    bench
+        .machine
+        .handle_subscription(b"\x01bstar/1", Some(1), bench.now);
     bench.hear_more("1", 0, Heard::Nothing);
-    bench.machine.handle_subscription(b"\x01bstar/1", bench.now);
+    bench
+        .machine
+        .handle_subscription(b"\x01bstar/1", Some(1), bench.now);
     let [
         Output::Publish {
             metadata: Some(metadata),
@@ -447,6 +449,53 @@ fn unequal_timeouts_mean_the_larger() {
 }
 
 #[test]
+fn the_larger_timeout_survives_a_message_without_metadata() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    let said =
+        "bstar/1 pair=bstar role=primary inc=000000000000000b epoch=1 heard=none timeout=10000";
+    bench.machine.handle_peer(&["3", said], bench.now);
+    bench.run_for(beats(5.0));
+    bench.hear("3");
+    bench.run_for(beats(9.9));
+    assert_eq!(bench.request(), Answer::Refuse);
+}
+
+#[test]
+fn b12_a_word_that_waited_out_a_pause_makes_no_second_server() {
+    for (role, digit) in [(Role::Primary, "2"), (Role::Backup, "1")] {
+        let mut bench = Bench::in_state(role, State::Passive);
+        // Meanwhile the peer restarts, is voted active and serves.
+        bench.now += beats(10.0);
+        bench.hear(digit);
+        bench.hear("3");
+        assert_eq!(bench.state(), State::Passive);
+        // A peer that is still in its initial state says so again.
+        bench.run_for(beats(1.0));
+        bench.hear(digit);
+        assert_eq!(bench.state(), State::Active);
+    }
+}
+
+#[test]
+fn who_is_busy_with_requests_says_that_it_lives() {
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    let mut published = 0;
+    for _ in 0..40 {
+        bench.now += beats(0.3);
+        assert_eq!(bench.request(), Answer::Accept);
+        let outputs = bench.drain();
+        published += outputs
+            .iter()
+            .filter(|o| matches!(o, Output::Publish { .. }))
+            .count();
+    }
+    assert!(
+        published >= 9,
+        "{published} in twelve heartbeats, without a single time-out"
+    );
+}
+
+#[test]
 fn an_activation_takes_the_next_epoch_of_its_parity() {
     let mut bench = Bench::in_state(Role::Backup, State::Passive);
     bench.hear_more("3", 7, Heard::Nothing);
@@ -459,5 +508,9 @@ fn an_activation_takes_the_next_epoch_of_its_parity() {
     assert_eq!(bench.machine.epoch(), 9);
     let mut bench = Bench::in_state(Role::Primary, State::Passive);
     bench.hear_more("2", MAX_EPOCH, Heard::Nothing);
-    assert_eq!(bench.machine.epoch(), MAX_EPOCH + 1);
+    assert_eq!(
+        bench.machine.epoch(),
+        MAX_EPOCH - 1,
+        "and the peer still believes it"
+    );
 }

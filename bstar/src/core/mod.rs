@@ -36,7 +36,7 @@ mod search;
 
 pub use config::{Config, ConfigError, HEARTBEAT_RANGE, MAX_TIMEOUT, PairId};
 pub use guide::GUIDE;
-pub use machine::Machine;
+pub use machine::{Machine, SHORTEST_REDIAL};
 pub use output::{Answer, Counters, Fatal, Output, Status, StepBackError, Stranger, Transition};
 pub use pair::PAIR;
 pub use table::{Event, Role, Roles, Row, State, Table, TableError, Then};

@@ -33,6 +33,7 @@ const ROWS: &[Row] = &[
     // only one that was paired knows that the service has already moved to it.
     row("initial-primary-meets-backup", Roles::Primary, State::Initial, &[Event::PeerInitial], Then::Activate),
     row("initial-backup-waits", Roles::Backup, State::Initial, &[Event::PeerInitial], Then::Stay),
+    row("initial-peer-initial-stale", Roles::Both, State::Initial, &[Event::PeerInitialStale], Then::Stay),
     row("initial-peer-active", Roles::Both, State::Initial, ANY_ACTIVE, Then::Yield),
     row("initial-peer-passive", Roles::Both, State::Initial, &[Event::PeerPassive], Then::Stay),
     row("initial-stranger", Roles::Both, State::Initial, &[Event::Stranger], Then::Exit),
@@ -43,7 +44,7 @@ const ROWS: &[Row] = &[
     row("initial-step-back", Roles::Both, State::Initial, ANY_STEP_BACK, Then::Refuse),
     row("initial-stopping", Roles::Both, State::Initial, &[Event::Stopping], Then::Stay),
     // Active: serves, until there is a reason to believe that the peer serves too.
-    row("active-peer-initial", Roles::Both, State::Active, &[Event::PeerInitial], Then::Stay),
+    row("active-peer-initial", Roles::Both, State::Active, &[Event::PeerInitial, Event::PeerInitialStale], Then::Stay),
     row("active-peer-passive", Roles::Both, State::Active, &[Event::PeerPassive], Then::Stay),
     row("active-dual-bare", Roles::Both, State::Active, &[Event::PeerActiveBare], Then::Stay),
     row("active-dual-bare-long", Roles::Both, State::Active, &[Event::PeerActiveBareLong], Then::Resign),
@@ -58,6 +59,7 @@ const ROWS: &[Row] = &[
     row("active-stopping", Roles::Both, State::Active, &[Event::Stopping], Then::Resign),
     // Passive: takes over when the peer is back in its initial state, or is gone and asked for.
     row("passive-peer-initial", Roles::Both, State::Passive, &[Event::PeerInitial], Then::Activate),
+    row("passive-peer-initial-stale", Roles::Both, State::Passive, &[Event::PeerInitialStale], Then::Stay),
     row("passive-peer-active", Roles::Both, State::Passive, ANY_ACTIVE, Then::Stay),
     row("passive-dual-primary", Roles::Primary, State::Passive, &[Event::PeerPassive], Then::Resign),
     row("passive-dual-backup", Roles::Backup, State::Passive, &[Event::PeerPassive], Then::Stay),
@@ -70,6 +72,7 @@ const ROWS: &[Row] = &[
     // Resigned: offers the service, and takes it again only when nobody else can.
     row("resigned-primary-meets-backup", Roles::Primary, State::Resigned, &[Event::PeerInitial], Then::Activate),
     row("resigned-backup-waits", Roles::Backup, State::Resigned, &[Event::PeerInitial], Then::Stay),
+    row("resigned-peer-initial-stale", Roles::Both, State::Resigned, &[Event::PeerInitialStale], Then::Stay),
     row("resigned-peer-active", Roles::Both, State::Resigned, ANY_ACTIVE, Then::Yield),
     row("resigned-peer-passive", Roles::Both, State::Resigned, &[Event::PeerPassive], Then::Stay),
     row("resigned-stranger", Roles::Both, State::Resigned, &[Event::Stranger], Then::Ignore),

@@ -80,6 +80,9 @@ impl State {
 pub enum Event {
     /// The peer announces its initial state (it started, restarted or resigned).
     PeerInitial,
+    /// As above, but within a heartbeat of our own waking from a pause: the word may have waited
+    /// for us that long, and the peer may have gone on since.
+    PeerInitialStale,
     /// The peer is active and says no more than that, as the Guide's servers do.
     PeerActiveBare,
     /// As above, and we have both been active for a peer timeout.
@@ -111,8 +114,9 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Event; 14] = [
+    pub const ALL: [Event; 15] = [
         Event::PeerInitial,
+        Event::PeerInitialStale,
         Event::PeerActiveBare,
         Event::PeerActiveBareLong,
         Event::PeerActiveLower,
@@ -132,6 +136,7 @@ impl Event {
     pub const fn name(self) -> &'static str {
         match self {
             Event::PeerInitial => "peer-initial",
+            Event::PeerInitialStale => "peer-initial-stale",
             Event::PeerActiveBare => "peer-active-bare",
             Event::PeerActiveBareLong => "peer-active-bare-long",
             Event::PeerActiveLower => "peer-active-lower",

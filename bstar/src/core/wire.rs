@@ -221,44 +221,120 @@ fn parse_timeout(value: &str) -> Option<Duration> {
     (!timeout.is_zero() && timeout <= MAX_TIMEOUT).then_some(timeout)
 }
 
-/// Who listens, counted from the subscription messages that an XPUB hands up when it is told to
-/// be verbose about both subscribing and unsubscribing.
+/// Who listens, told by the subscription messages that an XPUB hands up when it is told to be
+/// verbose about both subscribing and unsubscribing.
 ///
-/// A message goes to every subscriber whose subscription fits its first frame, so it cannot have
-/// a second frame for one and not for another: it has one only while all have asked for it. A
-/// subscriber that asks twice over one connection is counted twice and leaves once; ours asks
-/// once, and the error is on the side of the bare digit for whoever asks for digits twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// A message goes to every subscriber whose subscription fits its first frame, so it cannot have a
+/// second frame for one and not for another: it has one only while all have asked for it.
+///
+/// Of a connection that ended libzmq says what was subscribed, in one go and in the order of the
+/// topics, but not by whom. Then one is forgotten that had subscribed to just that; who it was
+/// makes no difference. Where the words do not tell, the error is on the side of the bare digit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Subscribers {
-    digits: u32,
-    metadata: u32,
+    listeners: Vec<(Option<u64>, Wants)>,
+    /// What one who is gone had subscribed to, as far as it has been said.
+    leaving: Option<Wants>,
+    /// There were more than are kept: nobody knows any more that all read metadata.
+    overflowed: bool,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Wants {
+    digits: bool,
+    metadata: bool,
+}
+
+/// A pair has one listener, and perhaps a few that watch.
+const MAX_LISTENERS: usize = 256;
+
 impl Subscribers {
-    /// Takes one message that the XPUB handed up. True when somebody new listens, and so should
-    /// hear the state now.
-    pub fn handle(&mut self, message: &[u8]) -> bool {
+    /// Takes one message that the XPUB handed up, and whose it is, if it says so. True when
+    /// somebody new listens, and so should hear the state now.
+    pub fn handle(&mut self, message: &[u8], connection: Option<u64>) -> bool {
         let (subscribes, topic) = match message {
             [1, topic @ ..] => (true, topic),
             [0, topic @ ..] => (false, topic),
             _ => return false,
         };
-        let count = match topic {
-            [] | [b'1'..=b'4'] => &mut self.digits,
-            METADATA_TOPIC => &mut self.metadata,
+        let wants = match topic {
+            [] | [b'1'..=b'4'] => Wants {
+                digits: true,
+                metadata: false,
+            },
+            METADATA_TOPIC => Wants {
+                digits: false,
+                metadata: true,
+            },
             _ => return false,
         };
-        *count = if subscribes {
-            count.saturating_add(1)
-        } else {
-            count.saturating_sub(1)
-        };
+        if !subscribes && connection.is_none() {
+            self.note_leaving(wants, topic.is_empty());
+            return false;
+        }
+        self.settle();
+        if let Some(known) = self.listener(connection) {
+            if wants.digits {
+                known.digits = subscribes;
+            } else {
+                known.metadata = subscribes;
+            }
+        }
+        self.listeners
+            .retain(|(_, wants)| wants.digits || wants.metadata);
         subscribes
+    }
+
+    /// Nothing more waits in the XPUB: what was said of one who is gone was all.
+    pub fn settle(&mut self) {
+        let Some(gone) = self.leaving.take() else {
+            return;
+        };
+        if let Some(at) = self.listeners.iter().position(|(_, wants)| *wants == gone) {
+            self.listeners.swap_remove(at);
+        } else if let Some((_, wants)) = self.listeners.iter_mut().find(|(_, w)| w.metadata) {
+            // It cannot be told who it was: one that read metadata no longer counts as such.
+            wants.metadata = false;
+        }
+        self.overflowed &= !self.listeners.is_empty();
     }
 
     /// Whether a second frame may be sent.
     pub fn all_read_metadata(&self) -> bool {
-        self.metadata > 0 && self.metadata >= self.digits
+        let mut readers = self
+            .listeners
+            .iter()
+            .filter(|(_, wants)| wants.digits)
+            .peekable();
+        !self.overflowed && readers.peek().is_some() && readers.all(|(_, wants)| wants.metadata)
+    }
+
+    /// Topics come in their order, so an empty one, or one that was said already, is another's.
+    fn note_leaving(&mut self, wants: Wants, first: bool) {
+        let another = |gone: Wants| first || gone.metadata;
+        if self.leaving.is_some_and(another) {
+            self.settle();
+        }
+        let gone = self.leaving.get_or_insert_default();
+        gone.digits |= wants.digits;
+        gone.metadata |= wants.metadata;
+    }
+
+    /// The one of this connection, new if need be. Who cannot be told apart is one of its own.
+    fn listener(&mut self, connection: Option<u64>) -> Option<&mut Wants> {
+        let known = |of: &Option<u64>| connection.is_some() && *of == connection;
+        let at = match self.listeners.iter().position(|(of, _)| known(of)) {
+            Some(at) => at,
+            None if self.listeners.len() >= MAX_LISTENERS => {
+                self.overflowed = true;
+                return None;
+            }
+            None => {
+                self.listeners.push((connection, Wants::default()));
+                self.listeners.len() - 1
+            }
+        };
+        self.listeners.get_mut(at).map(|(_, wants)| wants)
     }
 }
 
@@ -354,23 +430,90 @@ mod tests {
 
     #[test]
     fn a_second_frame_needs_every_subscriber() {
-        let mut subscribers = Subscribers::default();
-        assert!(!subscribers.all_read_metadata());
-        assert!(subscribers.handle(b"\x01"));
-        assert!(!subscribers.all_read_metadata());
-        assert!(subscribers.handle(b"\x01bstar/1"));
-        assert!(subscribers.all_read_metadata());
+        let mut all = Subscribers::default();
+        assert!(!all.all_read_metadata());
+        assert!(all.handle(b"\x01", Some(7)));
+        assert!(!all.all_read_metadata());
+        assert!(all.handle(b"\x01bstar/1", Some(7)));
+        assert!(all.all_read_metadata());
         assert!(
-            subscribers.handle(b"\x013"),
+            all.handle(b"\x013", Some(8)),
             "somebody wants to know of the active alone"
         );
-        assert!(!subscribers.all_read_metadata());
-        assert!(!subscribers.handle(b"\x003"));
-        assert!(subscribers.all_read_metadata());
-        assert!(!subscribers.handle(b"\x01other"));
-        assert!(!subscribers.handle(b""));
-        assert!(!subscribers.handle(b"noise"));
-        assert!(subscribers.all_read_metadata());
+        assert!(!all.all_read_metadata());
+        assert!(!all.handle(b"\x003", Some(8)));
+        assert!(all.all_read_metadata());
+        assert!(!all.handle(b"\x01other", Some(9)));
+        assert!(!all.handle(b"", Some(9)));
+        assert!(!all.handle(b"noise", Some(9)));
+        assert!(all.all_read_metadata());
+    }
+
+    #[test]
+    fn who_asks_for_metadata_alone_does_not_speak_for_a_bare_one() {
+        let mut all = Subscribers::default();
+        all.handle(b"\x01bstar/1", Some(1));
+        all.handle(b"\x01bstar/1", Some(1));
+        all.handle(b"\x01", Some(2));
+        assert!(!all.all_read_metadata());
+        // It goes, and libzmq says once that somebody did.
+        all.handle(b"\x00bstar/1", None);
+        all.settle();
+        assert!(!all.all_read_metadata());
+    }
+
+    #[test]
+    fn who_subscribed_twice_and_left_is_gone() {
+        let mut all = Subscribers::default();
+        all.handle(b"\x01", Some(1));
+        all.handle(b"\x01bstar/1", Some(1));
+        all.handle(b"\x01", Some(2));
+        all.handle(b"\x01", Some(2));
+        assert!(!all.all_read_metadata());
+        all.handle(b"\x00", Some(2));
+        assert!(all.all_read_metadata());
+    }
+
+    #[test]
+    fn who_left_unseen_is_known_by_what_it_had_asked_for() {
+        let mut all = Subscribers::default();
+        for connection in [1, 2, 3] {
+            all.handle(b"\x01", Some(connection));
+        }
+        all.handle(b"\x01bstar/1", Some(1));
+        // A bare one leaves, and another, in one go.
+        all.handle(b"\x00", None);
+        assert!(!all.all_read_metadata());
+        all.handle(b"\x00", None);
+        all.settle();
+        assert!(all.all_read_metadata());
+        // The reader leaves, and a bare one is there.
+        all.handle(b"\x01", Some(4));
+        all.handle(b"\x00", None);
+        all.handle(b"\x00bstar/1", None);
+        all.settle();
+        assert!(!all.all_read_metadata());
+    }
+
+    #[test]
+    fn where_it_cannot_be_told_who_left_all_count_as_bare() {
+        let mut all = Subscribers::default();
+        all.handle(b"\x01", Some(1));
+        all.handle(b"\x01bstar/1", Some(1));
+        all.handle(b"\x00bstar/1", None);
+        all.settle();
+        assert!(!all.all_read_metadata());
+    }
+
+    #[test]
+    fn too_many_to_know_are_served_digits() {
+        let mut all = Subscribers::default();
+        for connection in 0..1000 {
+            all.handle(b"\x01", Some(connection));
+            all.handle(b"\x01bstar/1", Some(connection));
+        }
+        assert!(!all.all_read_metadata());
+        assert!(all.listeners.len() <= MAX_LISTENERS);
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use reactor::{SourceKey, Waker};
 
 use super::error::HandleError;
-use crate::core::{Machine, State, Status, StepBackError};
+use crate::core::{Machine, Status, StepBackError};
 
 /// Questions that may wait at once.
 const MAX_WAITING: usize = 1024;
@@ -146,22 +146,26 @@ impl Shared {
     }
 
     /// Says how long the others may rely on what the machine is now.
-    pub(super) fn rely(&self, machine: &Machine, now: Instant) {
-        let until = match machine.state() {
-            State::Active => nanos(now + machine.config().longest_gap()),
-            State::Initial | State::Passive | State::Resigned => 0,
-        };
+    pub(super) fn rely(&self, machine: &Machine) {
         // Whoever reads this relies on nothing else that was written.
-        self.active_until.store(until, Ordering::Relaxed);
+        self.active_until
+            .store(machine.relies_until().map_or(0, nanos), Ordering::Relaxed);
     }
 
-    pub(super) fn next_question(&self) -> Option<Question> {
-        self.waiting().as_mut()?.pop_front()
+    pub(super) fn withdraw(&self) {
+        self.active_until.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_questions(&self) -> VecDeque<Question> {
+        self.waiting()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Nobody will answer any more: who waits is told so by its channel's end.
     pub(super) fn end(&self) {
-        self.active_until.store(0, Ordering::Relaxed);
+        self.withdraw();
         self.waiting().take();
     }
 

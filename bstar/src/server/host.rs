@@ -27,6 +27,8 @@ pub(super) type OnFatal<S> = Box<dyn FnMut(&mut S, &mut Scope<S>, &Fatal)>;
 
 /// States read in one go: more than the queue holds, and yet an end.
 const STATES_AT_ONCE: usize = 4096;
+/// Subscriptions read in one go.
+const SUBSCRIPTIONS_AT_ONCE: usize = 256;
 
 const TAG_PUBLISHER: usize = 0;
 const TAG_SUBSCRIBER: usize = 1;
@@ -54,6 +56,8 @@ pub(super) struct Host<S> {
     pub(super) callbacks: Callbacks<S>,
     pub(super) shared: Arc<Shared>,
     pub(super) timer: Option<TimerKey>,
+    /// When the state channel was last read.
+    pub(super) states_read: Instant,
     /// Kept from message to message, so that none allocates.
     pub(super) frames: Vec<Message>,
     /// It could not go on: whatever still comes is ignored.
@@ -109,7 +113,10 @@ impl<S: 'static> Host<S> {
         match event {
             Event::Socket {
                 tag: TAG_PUBLISHER, ..
-            } => self.read_subscriptions(state, scope),
+            } => {
+                self.read_subscriptions(scope)?;
+                self.flush(state, scope)
+            }
             Event::Socket {
                 tag: TAG_SUBSCRIBER,
                 ..
@@ -126,6 +133,7 @@ impl<S: 'static> Host<S> {
         self.machine.handle_timeout(scope.fresh_now());
         self.flush(state, scope)?;
         for n in 0..self.voters.len() {
+            // What is held is a request, and goes on voting.
             if self.voters[n].is_held() && self.decide(state, scope)? == Answer::Accept {
                 self.voters[n].release(scope)?;
             }
@@ -136,26 +144,37 @@ impl<S: 'static> Host<S> {
         Ok(())
     }
 
-    fn read_subscriptions(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+    /// libzmq queues what subscribers send without a bound; here it is taken in portions.
+    fn read_subscriptions(&mut self, scope: &mut Scope<S>) -> Result<(), BoxError> {
         let Link::Registered { publisher, .. } = self.link else {
             return Ok(());
         };
-        while scope.recv(publisher, &mut self.frames)? {
+        let mut frames = Vec::new();
+        for _ in 0..SUBSCRIPTIONS_AT_ONCE {
+            if !scope.recv(publisher, &mut frames)? {
+                self.machine.handle_subscriptions_read();
+                break;
+            }
             // A subscription is one frame; what has more is somebody's message.
-            if let [message] = &self.frames[..] {
-                self.machine.handle_subscription(message, scope.fresh_now());
+            if let [message] = &mut frames[..] {
+                let connection = message.gets("__fd").and_then(|text| text.parse().ok());
+                self.machine
+                    .handle_subscription(message, connection, scope.fresh_now());
             }
         }
-        self.flush(state, scope)
+        Ok(())
     }
 
-    /// Reads the state channel to its end.
+    /// Reads the state channel to its end, or to the first word that changes something: what the
+    /// application does on that occasion may take its time.
     fn read_states(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
         let Link::Registered { subscriber, .. } = self.link else {
             return Ok(());
         };
+        self.states_read = scope.fresh_now();
+        let before = self.machine.state();
         for _ in 0..STATES_AT_ONCE {
-            if !scope.recv(subscriber, &mut self.frames)? {
+            if self.machine.state() != before || !scope.recv(subscriber, &mut self.frames)? {
                 break;
             }
             // Two frames are all that a state has; a third tells it from one.
@@ -176,6 +195,9 @@ impl<S: 'static> Host<S> {
     ) -> Result<(), BoxError> {
         if self.voters[n].must_reply() {
             // A request that a REP took must be answered, so it is taken only to be served.
+            if !scope.readable(key)? {
+                return Ok(());
+            }
             if self.decide(state, scope)? == Answer::Refuse {
                 self.voters[n].hold(scope)?;
                 return Ok(());
@@ -220,30 +242,35 @@ impl<S: 'static> Host<S> {
     /// May a request be begun now? It may be what makes this node active; then the application
     /// is told before the answer is given.
     fn decide(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<Answer, BoxError> {
-        if self.machine.state() != State::Active {
+        let mut now = scope.fresh_now();
+        // Before it is a vote; and once in a heartbeat, however many requests are queued.
+        if self.machine.state() != State::Active
+            || now > self.states_read + self.machine.config().heartbeat()
+        {
             let mut frames = std::mem::take(&mut self.frames);
             let read = self.read_states(state, scope);
             std::mem::swap(&mut self.frames, &mut frames);
             read?;
+            now = scope.fresh_now();
         }
         let before = self.machine.state();
-        let answer = self.machine.handle_request(scope.fresh_now());
+        let answer = self.machine.handle_request(now);
+        self.flush(state, scope)?;
         if self.machine.state() == before {
-            if answer == Answer::Refuse {
-                self.flush(state, scope)?;
-            }
             return Ok(answer);
         }
-        self.flush(state, scope)?;
         // What the application did on this occasion may have taken too long.
         let answer = self.machine.handle_request(scope.fresh_now());
         self.flush(state, scope)?;
         Ok(answer)
     }
 
+    /// Those that wait now: who asks meanwhile has notified again.
     fn answer_questions(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
         // Who has stopped waiting is not told.
-        while let Some(question) = self.shared.next_question() {
+        for question in self.shared.take_questions() {
+            self.machine.handle_timeout(scope.fresh_now());
+            self.flush(state, scope)?;
             match question {
                 Question::Vote(asker) => {
                     let answer = self.decide(state, scope)?;
@@ -277,7 +304,17 @@ impl<S: 'static> Host<S> {
     fn flush(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Publish { state, metadata } => self.publish(scope, state, metadata),
+                Output::Publish {
+                    state,
+                    mut metadata,
+                } => {
+                    // libzmq sends to a new subscriber before it has told of it: look once more.
+                    if metadata.is_some() {
+                        self.read_subscriptions(scope)?;
+                        metadata = metadata.filter(|_| self.machine.all_read_metadata());
+                    }
+                    self.publish(scope, state, metadata);
+                }
                 Output::Transition(transition) => self.tell(state, scope, &transition)?,
                 Output::Stranger(stranger) => {
                     tracing::warn!(%stranger, "someone who is not our peer is ignored");
@@ -300,7 +337,7 @@ impl<S: 'static> Host<S> {
                 }
             }
         }
-        self.rely(scope.fresh_now());
+        self.shared.rely(&self.machine);
         Ok(())
     }
 
@@ -340,8 +377,10 @@ impl<S: 'static> Host<S> {
             epoch = transition.epoch,
             "transition"
         );
-        // Other threads must not go on relying on what is no longer so.
-        self.rely(scope.fresh_now());
+        // Other threads must not go on relying on what is no longer so, nor begin before the
+        // application is ready.
+        self.shared.withdraw();
+        let began = scope.fresh_now();
         let callbacks = &mut self.callbacks;
         let stands_by = match (transition.from, transition.to) {
             (State::Active, _) | (State::Initial, State::Passive) => true,
@@ -356,9 +395,18 @@ impl<S: 'static> Host<S> {
                 .filter(|_| transition.to == State::Active),
             callbacks.on_passive.as_mut().filter(|_| stands_by),
         ];
-        told.into_iter()
+        let result = told
+            .into_iter()
             .flatten()
-            .try_for_each(|callback| callback(state, scope, transition))
+            .try_for_each(|callback| callback(state, scope, transition));
+        let took = scope.fresh_now().saturating_duration_since(began);
+        if took > self.machine.config().longest_gap() {
+            tracing::warn!(
+                ?took,
+                "a callback took so long that the peer may have taken over"
+            );
+        }
+        result
     }
 
     /// After an error nothing more is served, and a passive peer need not wait for our silence.
@@ -371,10 +419,18 @@ impl<S: 'static> Host<S> {
         }
         self.ended = true;
         self.shared.end();
-    }
-
-    fn rely(&self, now: Instant) {
-        self.shared.rely(&self.machine, now);
+        if let Link::Registered {
+            publisher,
+            subscriber,
+        } = self.link
+        {
+            let voters = self.voters.iter().filter_map(Voter::key);
+            for key in voters.chain([publisher, subscriber]) {
+                // A run that is begun again all the same must not spin on what nobody reads. The
+                // sockets are there: they are removed only with this source.
+                let _ = scope.set_interest(key, Interest::NONE);
+            }
+        }
     }
 }
 

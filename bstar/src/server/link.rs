@@ -4,14 +4,14 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::error::Error;
-use crate::core::{Config, METADATA_TOPIC};
+use crate::core::{Config, METADATA_TOPIC, SHORTEST_REDIAL};
 use crate::endpoint::Endpoint;
 
 /// A state is a digit and a line of text, and what is larger is dropped when it is read. Only what
 /// would exhaust the memory costs its sender the connection: libzmq would not dial it again.
 const MAX_FRAME_BYTES: i64 = 8 << 20;
 /// States are stale after a moment; what a peer that does not read leaves behind is dropped.
-const STATES_QUEUED: i32 = 32;
+const STATES_QUEUED: i32 = 1000;
 
 /// Between two attempts at a connection, at most: a peer that starts is to be found soon, however
 /// long the heartbeat.
@@ -40,7 +40,7 @@ pub(super) fn subscriber(
     tune(&socket, config, remote)?;
     // A link that is cut comes back when it is dialled anew. Left to TCP, it comes back when
     // its own timer, which doubles each time, fires next.
-    socket.set_connect_timeout(millis(config.timeout()))?;
+    socket.set_connect_timeout(millis(config.timeout().max(SHORTEST_REDIAL)))?;
     socket.set_reconnect_ivl(millis((config.heartbeat() / 5).min(LONGEST_PAUSE)))?;
     socket.set_reconnect_ivl_max(0)?;
     socket.set_subscribe(METADATA_TOPIC)?;
@@ -94,7 +94,7 @@ fn tune(socket: &zmq::Socket, config: &Config, endpoint: &Endpoint) -> Result<()
     // interrupted is given up as soon.
     socket.set_heartbeat_ivl(millis(config.heartbeat()))?;
     socket.set_heartbeat_timeout(millis(config.timeout()))?;
-    socket.set_handshake_ivl(millis(config.timeout()))?;
+    socket.set_handshake_ivl(millis(config.timeout().max(SHORTEST_REDIAL)))?;
     Ok(())
 }
 

@@ -150,6 +150,10 @@ impl<S: 'static> Server<S> {
     }
 
     /// Called when this node becomes active, before it serves the first request.
+    ///
+    /// It must not take longer than the peer timeout less one heartbeat, or the node takes itself
+    /// for one that was away, and steps back without having served: work that lasts belongs on a
+    /// thread, or before the start.
     pub fn on_active<F>(mut self, callback: F) -> Server<S>
     where
         F: FnMut(&mut S, &mut Scope<S>, &Transition) -> Result<(), BoxError> + 'static,
@@ -205,12 +209,11 @@ impl<S: 'static> Server<S> {
             frontends.push(link::last_endpoint(&socket)?);
             voters.push(Voter::new(socket, handler)?);
         }
-        // An I/O thread of its own: heartbeats do not queue behind the clients' traffic, and the
-        // timers of the link cost those nothing.
-        let context = zmq::Context::new();
-        let publisher = link::publisher(&context, &self.config, &local)?;
+        // Each has an I/O thread of its own. Heartbeats do not queue behind the clients' traffic,
+        // nor behind the look-up of a name, in which libzmq's thread may hang when it dials.
+        let publisher = link::publisher(&zmq::Context::new(), &self.config, &local)?;
         let bound = link::last_endpoint(&publisher)?;
-        let subscriber = link::subscriber(&context, &self.config, &remote)?;
+        let subscriber = link::subscriber(&zmq::Context::new(), &self.config, &remote)?;
         let link = Link::Unregistered {
             publisher,
             subscriber,
@@ -226,6 +229,7 @@ impl<S: 'static> Server<S> {
             callbacks: self.callbacks,
             shared: Arc::clone(&shared),
             timer: None,
+            states_read: now,
             frames: Vec::new(),
             ended: false,
         };

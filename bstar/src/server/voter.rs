@@ -59,6 +59,13 @@ impl<S: 'static> Voter<S> {
         self.kind == zmq::REP
     }
 
+    pub(super) fn key(&self) -> Option<SocketKey> {
+        match self.place {
+            Place::Registered(key) => Some(key),
+            Place::Unregistered(_) | Place::Gone => None,
+        }
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.held
     }
