@@ -88,8 +88,8 @@ impl Config {
 
     /// Sets the heartbeat (1 ms to 60 s), and the peer timeout to two of it.
     ///
-    /// A failover by silence takes between one and two heartbeats. A node that does not run for
-    /// one heartbeat steps back, so the heartbeat must exceed every pause that the machine, its
+    /// A failover by silence takes between one and two heartbeats from the crash. A node that does
+    /// not run for one heartbeat steps back, so the heartbeat must exceed every pause that the machine, its
     /// scheduler and the slowest request handler may make.
     pub fn with_heartbeat(mut self, heartbeat: Duration) -> Result<Config, ConfigError> {
         if heartbeat < HEARTBEAT_RANGE.0 || heartbeat > HEARTBEAT_RANGE.1 {

@@ -17,7 +17,8 @@ const MAX_WAITING: usize = 1024;
 /// Reaches a node of a pair from any thread: asks whether it may serve, votes, asks it to step
 /// back.
 ///
-/// The asking methods wait for the node's own thread. From a handler on that thread use
+/// The asking methods wait for the node's own thread; between the end of a run and the drop of the
+/// reactor they wait in vain. From a handler on that thread use
 /// [`Handle::may_serve`] and [`Handle::request_switchover`], which do not.
 #[derive(Clone, Debug)]
 pub struct Handle {
