@@ -514,3 +514,30 @@ fn an_activation_takes_the_next_epoch_of_its_parity() {
         "and the peer still believes it"
     );
 }
+
+proptest::proptest! {
+    /// Whatever the gaps between its turns: a node that serves has spoken within a peer timeout, so
+    /// its peer cannot have taken over.
+    #[test]
+    fn b02_who_serves_has_spoken_within_a_peer_timeout(
+        turns in proptest::collection::vec((1_u64..1100, proptest::bool::ANY), 1..200),
+    ) {
+        let mut bench = Bench::in_state(Role::Primary, State::Active);
+        let mut spoke = bench.now;
+        for (gap_ms, asks) in turns {
+            bench.now += Duration::from_millis(gap_ms);
+            let served = if asks {
+                bench.request() == Answer::Accept
+            } else {
+                bench.machine.handle_timeout(bench.now);
+                false
+            };
+            if served {
+                proptest::prop_assert!(bench.now - spoke < 2 * HEARTBEAT);
+            }
+            if bench.drain().iter().any(|o| matches!(o, Output::Publish { .. })) {
+                spoke = bench.now;
+            }
+        }
+    }
+}
