@@ -14,8 +14,8 @@ use crate::{Interest, Ready};
 /// Which crate asks the operating system what is ready. Both behave the same; one suite of tests runs on both.
 ///
 /// The default is the one that measures better. A wait on polling costs five system calls (it sets a timer and arms
-/// two descriptors anew each time) where mio makes one; in exchange its timers are exact to the microsecond, and
-/// mio's to the next millisecond, never early.
+/// two descriptors anew each time) where mio makes one. On Linux the timers of both are exact to the microsecond;
+/// elsewhere those on mio may come a millisecond late. Neither is ever early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
