@@ -43,7 +43,8 @@ fn build() -> Outcome<PathBuf> {
         .args(["build", "--quiet", "-p", "demos", "-p", "bstar", "--bins"])
         .args(["--profile", profile])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    if above.join("CACHEDIR.TAG").exists() {
+    // Cargo keeps this in the target folder itself, whoever made the folder.
+    if above.join(".rustc_info.json").exists() {
         command.arg("--target-dir").arg(above);
     } else {
         let target = above.parent().expect("a triple lies in a target folder");
