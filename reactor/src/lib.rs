@@ -154,7 +154,7 @@ pub use crate::clock::VirtualClock;
 pub use crate::ending::{Ending, end_context};
 pub use crate::error::{BoxError, Error, PostError, Rejected};
 pub use crate::keys::{AnyKey, FdKey, SocketKey, SourceKey, TimerKey};
-pub use crate::raw::set_xpub_verboser;
+pub use crate::raw::{set_xpub_verboser, stop_monitor};
 pub use crate::reactor::{Builder, Reactor};
 pub use crate::readiness::{Interest, Ready};
 pub use crate::remote::{Handle, Waker};

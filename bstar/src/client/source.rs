@@ -148,8 +148,9 @@ impl<S: 'static> Source<S> for ClientSource<S> {
             shared.pump(scope)?;
         }
         self.deliver(state, scope);
-        let shared = self.shared.borrow();
+        let mut shared = self.shared.borrow_mut();
         if let (Event::Notified, true, Some(me)) = (event, shared.closed, shared.me) {
+            (0..shared.ports.len()).for_each(|server| shared.hang_up(scope, server));
             scope.remove_source(me);
         }
         Ok(())
@@ -280,7 +281,7 @@ impl<S: 'static> Shared<S> {
 
     fn hang_up(&mut self, scope: &mut Scope<S>, server: usize) {
         if let Some((dealer, monitor)) = self.ports[server].sockets.take() {
-            drop(scope.remove_socket(dealer));
+            close_dealer(scope, dealer);
             drop(scope.remove_socket(monitor));
         }
     }
@@ -310,7 +311,7 @@ impl<S: 'static> Shared<S> {
                 Ok(())
             }
             Err(rejected) => {
-                drop(scope.remove_socket(dealer));
+                close_dealer(scope, dealer);
                 Err(from_rejected(rejected))
             }
         }
@@ -331,6 +332,16 @@ impl<S: 'static> Shared<S> {
                 false
             }
         }
+    }
+}
+
+/// What the end of the socket has to tell must not find the listener gone: libzmq's thread would
+/// wait for one, and no link would ever come up again. So the monitor is stopped first.
+fn close_dealer<S: 'static>(scope: &mut Scope<S>, dealer: SocketKey) {
+    if let Some(mut dealer) = scope.remove_socket(dealer)
+        && let Err(error) = reactor::stop_monitor(&mut dealer)
+    {
+        debug!(%error, "a monitor does not stop");
     }
 }
 
