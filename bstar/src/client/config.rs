@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::Error;
+use crate::core::HEARTBEAT_RANGE;
 
 /// Servers a client knows at most: those of one pair.
 pub(super) const MAX_SERVERS: usize = 2;
 
-const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(1);
-const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3600);
+/// The pair's own bounds: a client that allowed more would only wait for servers that cannot be.
+const SHORTEST_HEARTBEAT: Duration = HEARTBEAT_RANGE.0;
+const LONGEST_HEARTBEAT: Duration = HEARTBEAT_RANGE.1;
 /// An attempt at a link costs sockets: at a heartbeat of a few milliseconds this bounds the price
 /// of a server that is not there.
 const SHORTEST_REDIAL_PAUSE: Duration = Duration::from_millis(5);
@@ -84,7 +86,7 @@ impl Config {
     /// [`Error::Config`] names the first setting that is out of bounds.
     pub fn validate(&self) -> Result<(), Error> {
         if !(SHORTEST_HEARTBEAT..=LONGEST_HEARTBEAT).contains(&self.heartbeat) {
-            return Err(bad("heartbeat", "must be from 1 ms to 1 hour"));
+            return Err(bad("heartbeat", "must be from 1 ms to 60 s"));
         }
         let times = [
             ("attempt_timeout", self.attempt_timeout),
@@ -95,7 +97,7 @@ impl Config {
         ];
         for (name, time) in times {
             if !(SHORTEST_HEARTBEAT..=LONGEST_HEARTBEAT * 2).contains(&time) {
-                return Err(bad(name, "must be from 1 ms to 2 hours"));
+                return Err(bad(name, "must be from 1 ms to 120 s"));
             }
         }
         let limits = [

@@ -72,7 +72,7 @@ impl Dialler {
 /// Refuses what libzmq would take, and only fail at later, or what a client cannot use.
 pub(super) fn check_endpoint(endpoint: &str) -> Result<(), Error> {
     let endpoint = Endpoint::to_connect(endpoint)?;
-    if endpoint.as_str().starts_with("inproc://") {
+    if endpoint.is_inproc() {
         let reason = "an inproc link cannot be watched; use tcp:// or ipc://";
         return Err(rejected(endpoint.as_str(), reason));
     }
