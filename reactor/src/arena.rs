@@ -18,6 +18,11 @@ impl Key {
         self.index as usize
     }
 
+    /// The same, as it is kept where many of them are.
+    pub(crate) fn index_u32(self) -> u32 {
+        self.index
+    }
+
     /// Greater for whoever was inserted later.
     pub(crate) fn version(self) -> u64 {
         self.version
@@ -68,6 +73,18 @@ impl<T> Arena<T> {
             Some((version, value)) if *version == key.version => Some(value),
             _ => None,
         }
+    }
+
+    /// Whatever lives in the slot now; for those who know that the slot has not changed hands.
+    #[inline]
+    pub(crate) fn at(&self, index: usize) -> Option<&T> {
+        self.slots.get(index).map(|(_, value)| value)
+    }
+
+    /// As [`at`](Self::at), to change it.
+    #[inline]
+    pub(crate) fn at_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.slots.get_mut(index).map(|(_, value)| value)
     }
 
     /// The key of whatever lives in the slot now; for those who know that the slot has not changed hands.

@@ -13,6 +13,9 @@ pub enum Error {
     /// The socket cannot take a message now. Nothing was sent.
     #[error("the socket cannot take a message now")]
     WouldBlock,
+    /// The socket cannot take a message now, and as many wait for it as may. Nothing was sent or queued.
+    #[error("the send queue of the socket is full")]
+    QueueFull,
     /// A ROUTER with `ROUTER_MANDATORY` knows no such peer. Nothing was sent.
     #[error("no such peer is connected")]
     Unreachable,

@@ -22,6 +22,12 @@ keys! {
     FdKey;
     /// Names a timer.
     TimerKey;
+    /// Names a class of tickets: all those that wait for the same time.
+    TicketClassKey;
+    /// Names a ticket.
+    TicketKey;
+    /// Names a hook.
+    HookKey;
 }
 
 /// The key of anything that a source owns.
@@ -34,6 +40,10 @@ pub enum AnyKey {
     Fd(FdKey),
     /// A timer.
     Timer(TimerKey),
+    /// A class of tickets.
+    Tickets(TicketClassKey),
+    /// A hook.
+    Hook(HookKey),
 }
 
 impl From<SocketKey> for AnyKey {
@@ -51,5 +61,17 @@ impl From<FdKey> for AnyKey {
 impl From<TimerKey> for AnyKey {
     fn from(key: TimerKey) -> Self {
         AnyKey::Timer(key)
+    }
+}
+
+impl From<TicketClassKey> for AnyKey {
+    fn from(key: TicketClassKey) -> Self {
+        AnyKey::Tickets(key)
+    }
+}
+
+impl From<HookKey> for AnyKey {
+    fn from(key: HookKey) -> Self {
+        AnyKey::Hook(key)
     }
 }

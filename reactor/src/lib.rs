@@ -138,6 +138,7 @@ mod clock;
 mod ending;
 mod error;
 mod keys;
+mod metrics;
 mod raw;
 mod reactor;
 mod readiness;
@@ -145,6 +146,7 @@ mod remote;
 mod scope;
 mod signals;
 mod source;
+mod tickets;
 mod timers;
 
 pub use zmq;
@@ -153,10 +155,13 @@ pub use crate::backend::Backend;
 pub use crate::clock::VirtualClock;
 pub use crate::ending::{Ending, end_context};
 pub use crate::error::{BoxError, Error, PostError, Rejected};
-pub use crate::keys::{AnyKey, FdKey, SocketKey, SourceKey, TimerKey};
+pub use crate::keys::{
+    AnyKey, FdKey, HookKey, SocketKey, SourceKey, TicketClassKey, TicketKey, TimerKey,
+};
+pub use crate::metrics::{Metrics, Named};
 pub use crate::raw::{set_xpub_verboser, stop_monitor};
 pub use crate::reactor::{Builder, Reactor};
 pub use crate::readiness::{Interest, Ready};
 pub use crate::remote::{Handle, Waker};
-pub use crate::scope::Scope;
-pub use crate::source::{ErrorPolicy, Event, Missed, Next, Source};
+pub use crate::scope::{Queued, Scope};
+pub use crate::source::{ErrorPolicy, Event, Missed, Next, Removal, Source};

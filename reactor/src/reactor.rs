@@ -35,8 +35,31 @@ impl<S: 'static> Reactor<S> {
 
     /// Runs until stopped: by [`Scope::stop`], by another thread, by a signal; or by a handler that failed. It can be
     /// run again after that, and goes on where it was. A stop that came before the run ends it at once.
+    ///
+    /// A handler gets the scope, and that cannot run: one run inside another does not compile.
+    ///
+    /// ```compile_fail
+    /// # use reactor::{Next, Reactor};
+    /// let mut reactor = Reactor::<()>::new()?;
+    /// let now = reactor.scope().now();
+    /// reactor.scope().add_timer("nested", now, |state, scope, _| {
+    ///     scope.run(state)?;
+    ///     Ok(Next::Done)
+    /// })?;
+    /// # Ok::<(), reactor::Error>(())
+    /// ```
     pub fn run(&mut self, state: &mut S) -> Result<(), Error> {
-        self.run_until(state, |_| false)
+        self.scope.see_remote_stop();
+        self.scope.refresh_now();
+        loop {
+            if self.scope.take_stop() {
+                return self.scope.say_stopping(state);
+            }
+            if let Err(error) = self.scope.turn(state, None) {
+                self.scope.take_stop();
+                return Err(error);
+            }
+        }
     }
 
     /// As [`run`](Self::run), or until `done` says so, which is asked first and after every turn.
@@ -53,6 +76,8 @@ impl<S: 'static> Reactor<S> {
             if done(state) {
                 return Ok(());
             }
+            // Whatever the condition did took time.
+            self.scope.refresh_now();
             if let Err(error) = self.scope.turn(state, None) {
                 self.scope.take_stop();
                 return Err(error);
@@ -63,6 +88,7 @@ impl<S: 'static> Reactor<S> {
     /// Does one turn: sleeps until something is ready, at most `timeout`, and handles it. Without a time-out it
     /// sleeps as long as it takes, but not after a stop was [asked for](Self::is_stopping), which is left standing.
     pub fn turn(&mut self, state: &mut S, timeout: Option<Duration>) -> Result<(), Error> {
+        self.scope.refresh_now();
         self.scope.turn(state, timeout)
     }
 
@@ -106,6 +132,8 @@ pub struct Builder {
     budget: usize,
     post_capacity: usize,
     linger: Duration,
+    metrics: bool,
+    slow_handler: Option<Duration>,
 }
 
 /// A builder's choices, checked.
@@ -116,6 +144,8 @@ pub(crate) struct Settings {
     pub(crate) budget: usize,
     pub(crate) post_capacity: usize,
     pub(crate) linger_ms: i32,
+    pub(crate) metrics: bool,
+    pub(crate) slow_handler: Option<Duration>,
 }
 
 impl Builder {
@@ -128,6 +158,8 @@ impl Builder {
             budget: 32,
             post_capacity: 1024,
             linger: Duration::from_secs(1),
+            metrics: true,
+            slow_handler: Some(Duration::from_millis(100)),
         }
     }
 
@@ -173,6 +205,21 @@ impl Builder {
         self
     }
 
+    /// Whether [metrics](Scope::metrics) are taken that need the clock: busy and idle time, the longest hold, the
+    /// greatest lateness, slow handlers. By default they are. It costs one look at the clock for each source that is
+    /// served in a turn, and saves one for each turn that did not sleep.
+    pub fn metrics(mut self, on: bool) -> Self {
+        self.metrics = on;
+        self
+    }
+
+    /// How long a source may hold the loop before a warning says so, with its name; `None` warns of nobody. By default
+    /// 100 ms.
+    pub fn slow_handler(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.slow_handler = threshold.into();
+        self
+    }
+
     /// Builds the reactor. It belongs to this thread.
     pub fn build<S: 'static>(self) -> Result<Reactor<S>, Error> {
         let linger_ms = i32::try_from(self.linger.as_millis())
@@ -190,6 +237,8 @@ impl Builder {
             budget: self.budget,
             post_capacity: self.post_capacity,
             linger_ms,
+            metrics: self.metrics,
+            slow_handler: self.slow_handler,
         })?;
         Ok(Reactor { scope })
     }

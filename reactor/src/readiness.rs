@@ -5,8 +5,8 @@ use std::ops::{BitOr, BitOrAssign};
 /// What a socket or a descriptor is watched for.
 ///
 /// **Ask for writing only while there is something to write.** A socket that can take a message is ready for writing
-/// all the time, and a ROUTER without `ROUTER_MANDATORY` is so always: its handler would be called in every turn, and
-/// the reactor would never sleep.
+/// all the time: its handler would be called in every turn, and the reactor would never sleep. Of a ROUTER, a PUB and
+/// an XPUB, which are always ready, it is [refused](crate::Scope::own_socket).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Interest {
     read: bool,

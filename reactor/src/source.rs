@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{BoxError, Error, FdKey, Ready, Scope, SocketKey, SourceKey, TimerKey};
+use crate::{
+    BoxError, Error, FdKey, HookKey, Ready, Scope, SocketKey, SourceKey, TicketClassKey, TicketKey,
+    TimerKey,
+};
 
 /// Something that owns sockets, descriptors and timers, and one state of its own beside the application's `S`.
 ///
@@ -57,6 +60,27 @@ pub enum Event {
         /// The moment it was set to; [`Scope::now`] is that or later.
         deadline: Instant,
     },
+    /// A ticket expired. It ends with this call, unless [`Scope::reset_ticket`] puts it off before the call returns.
+    Ticket {
+        /// What the source called the class.
+        tag: usize,
+        /// The class that it belongs to.
+        class: TicketClassKey,
+        /// Its key.
+        key: TicketKey,
+        /// What it was [issued](Scope::issue_ticket) about.
+        about: u64,
+        /// The moment it expired; [`Scope::now`] is that or later.
+        deadline: Instant,
+    },
+    /// Nothing is left to do, and the reactor is about to sleep: the moment to flush what was gathered. What this
+    /// makes ready is served without sleep.
+    BeforeSleep {
+        /// What the source called the hook.
+        tag: usize,
+        /// Its key.
+        key: HookKey,
+    },
     /// Somebody called [`Waker::notify`](crate::Waker::notify), at least once since the last such event.
     Notified,
     /// A run was stopped, and is about to return: the moment to say goodbye to peers. Delivered once for each run that
@@ -94,8 +118,20 @@ pub enum ErrorPolicy {
     /// Ends the run with [`Error::Handler`]; the source stays.
     #[default]
     Stop,
-    /// Logs it and removes the source with all it owns.
+    /// Removes the source with all it owns, and [reports](Scope::on_removal) that.
     Remove,
     /// Logs it and goes on.
     Tolerate,
+}
+
+/// Something that the reactor removed because of an error.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Removal {
+    /// The source that failed. Its key is stale by now, unless only one thing of it was lost.
+    pub source: SourceKey,
+    /// The name that it was added with.
+    pub name: String,
+    /// Why.
+    pub error: BoxError,
 }

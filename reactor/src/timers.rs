@@ -110,6 +110,11 @@ impl<T> Timers<T> {
         self.heap.first().map(|node| node.deadline)
     }
 
+    /// The earliest deadline, and whose it is.
+    pub(crate) fn first(&self) -> Option<(Instant, Key)> {
+        self.heap.first().map(|node| (node.deadline, node.key))
+    }
+
     /// Takes the earliest out of the heap if it is due; [`begin`](Self::begin) is to follow.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Key> {
         let Node { deadline, key } = *self.heap.first()?;

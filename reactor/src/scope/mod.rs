@@ -1,30 +1,41 @@
 //! What a handler gets: everything but the handler that runs.
 
 mod fds;
+mod hooks;
+mod outbox;
 mod plain;
 mod sockets;
+mod ticketing;
 mod timing;
 mod turn;
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::fds::FdSlot;
+use self::hooks::{Deferred, HookSlot, OnRemoval};
+pub use self::outbox::Queued;
 use self::sockets::SocketSlot;
+use self::ticketing::ClassSlot;
 use self::timing::TimerSlot;
+use self::turn::Due;
 use crate::arena::Arena;
 use crate::backend::{Poll, Signal};
 use crate::clock::Clock;
 use crate::ending::drop_within;
+use crate::metrics::Meter;
 use crate::reactor::Settings;
 use crate::remote::{Post, Posts};
 use crate::signals::Signals;
+use crate::tickets::Tickets;
 use crate::timers::Timers;
 use crate::{
-    AnyKey, Ending, Error, ErrorPolicy, FdKey, Handle, Interest, Source, SourceKey, Waker,
+    AnyKey, Ending, Error, ErrorPolicy, FdKey, Handle, HookKey, Interest, Metrics, Source,
+    SourceKey, Waker,
 };
 
 /// What a handler gets beside the application's state: everything in the reactor but the handler itself.
@@ -35,6 +46,9 @@ pub struct Scope<S> {
     poll: Box<dyn Poll>,
     clock: Clock,
     now: Instant,
+    /// When the clock was last read, if that was so recently that only the loop has run since.
+    mark: Option<Instant>,
+    meter: Meter,
     budget: usize,
     linger_ms: i32,
 
@@ -42,6 +56,13 @@ pub struct Scope<S> {
     sockets: Arena<SocketSlot>,
     fds: Arena<FdSlot>,
     timers: Timers<TimerSlot>,
+    tickets: Tickets<ClassSlot>,
+    hooks: Arena<HookSlot>,
+    /// The hooks in the order of registration.
+    hook_order: Vec<HookKey>,
+    /// What is to be done at the end of the turn.
+    deferred: VecDeque<Deferred<S>>,
+    on_removal: Option<OnRemoval<S>>,
     /// Every descriptor that the back end watches, so that none is registered twice, a paused one neither.
     watched: HashSet<RawFd>,
 
@@ -49,11 +70,18 @@ pub struct Scope<S> {
     touched: Vec<crate::SocketKey>,
     /// What is known to be ready, each once.
     ready: Vec<ReadyItem>,
+    /// What is served in this turn, and how far that has got.
+    batch: Vec<ReadyItem>,
+    batch_next: usize,
+    /// What came due in this turn and did not run yet.
+    due_buffer: VecDeque<Due>,
+    /// How many ROUTERs hold messages back.
+    stuck: usize,
     /// Counts turns, to begin each with another of those that are ready.
     rotation: usize,
     /// The source that runs, and what it leaves behind when it removes itself and then fails.
     running: Option<SourceKey>,
-    departed: Option<(Box<str>, ErrorPolicy)>,
+    departed: Option<(Rc<str>, ErrorPolicy)>,
     stop: bool,
     failure: Option<Error>,
 
@@ -64,13 +92,13 @@ pub struct Scope<S> {
     // Buffers that are kept from turn to turn, so that a turn allocates nothing.
     signal_buffer: Vec<Signal>,
     post_buffer: VecDeque<Post<S>>,
-    due_buffer: Vec<crate::TimerKey>,
-    ready_buffer: Vec<ReadyItem>,
+    notified_buffer: VecDeque<SourceKey>,
+    hook_buffer: Vec<HookKey>,
     touched_buffer: Vec<crate::SocketKey>,
 }
 
 struct SourceSlot<S> {
-    name: Box<str>,
+    name: Rc<str>,
     policy: ErrorPolicy,
     /// Registered with one handler for one thing, and gone with that.
     plain: bool,
@@ -95,15 +123,26 @@ impl<S: 'static> Scope<S> {
             poll,
             now: clock.now(),
             clock,
+            mark: None,
+            meter: Meter::new(settings.metrics, settings.slow_handler),
             budget: settings.budget,
             linger_ms: settings.linger_ms,
             sources: Arena::new(),
             sockets: Arena::new(),
             fds: Arena::new(),
             timers: Timers::new(),
+            tickets: Tickets::new(),
+            hooks: Arena::new(),
+            hook_order: Vec::new(),
+            deferred: VecDeque::new(),
+            on_removal: None,
             watched: HashSet::new(),
             touched: Vec::new(),
             ready: Vec::new(),
+            batch: Vec::new(),
+            batch_next: 0,
+            due_buffer: VecDeque::new(),
+            stuck: 0,
             rotation: 0,
             running: None,
             departed: None,
@@ -114,8 +153,8 @@ impl<S: 'static> Scope<S> {
             system_signals: None,
             signal_buffer: Vec::new(),
             post_buffer: VecDeque::new(),
-            due_buffer: Vec::new(),
-            ready_buffer: Vec::new(),
+            notified_buffer: VecDeque::new(),
+            hook_buffer: Vec::new(),
             touched_buffer: Vec::new(),
         };
         if settings.signals {
@@ -137,6 +176,16 @@ impl<S: 'static> Scope<S> {
     /// Ends the run after this turn: what is ready in it is still handled.
     pub fn stop(&mut self) {
         self.stop = true;
+    }
+
+    /// What the loop did so far, and who held it up.
+    pub fn metrics(&self) -> Metrics {
+        self.meter.read()
+    }
+
+    /// Begins to count anew.
+    pub fn reset_metrics(&mut self) {
+        self.meter.reset();
     }
 
     /// What reaches this reactor from other threads.
@@ -185,6 +234,12 @@ impl<S: 'static> Scope<S> {
                 AnyKey::Timer(key) => {
                     self.cancel_timer(key);
                 }
+                AnyKey::Tickets(key) => {
+                    self.remove_tickets(key);
+                }
+                AnyKey::Hook(key) => {
+                    self.remove_hook(key);
+                }
             }
         }
         if self.running == Some(key) {
@@ -206,6 +261,8 @@ impl<S: 'static> Scope<S> {
             AnyKey::Socket(key) => self.sockets.get(key.0).map(|slot| slot.owner),
             AnyKey::Fd(key) => self.fds.get(key.0).map(|slot| slot.owner),
             AnyKey::Timer(key) => self.timers.get(key.0).map(|slot| slot.owner),
+            AnyKey::Tickets(key) => self.tickets.class(key.0).map(|slot| slot.owner),
+            AnyKey::Hook(key) => self.hooks.get(key.0).map(|slot| slot.owner),
         }
     }
 
@@ -219,7 +276,9 @@ impl<S: 'static> Scope<S> {
         match key.into() {
             AnyKey::Socket(key) => self.set_socket_interest(key, interest),
             AnyKey::Fd(key) => self.set_fd_interest(key, interest),
-            AnyKey::Timer(_) => Err(Error::Invalid("a timer has no interest")),
+            AnyKey::Timer(_) | AnyKey::Tickets(_) | AnyKey::Hook(_) => Err(Error::Invalid(
+                "only sockets and descriptors have an interest",
+            )),
         }
     }
 
@@ -269,11 +328,22 @@ impl<S: 'static> Scope<S> {
             Some(AnyKey::Socket(key)) => self.sockets.get_mut(key.0).map(|slot| &mut slot.place),
             Some(AnyKey::Fd(key)) => self.fds.get_mut(key.0).map(|slot| &mut slot.place),
             Some(AnyKey::Timer(key)) => self.timers.get_mut(key.0).map(|slot| &mut slot.place),
+            Some(AnyKey::Tickets(key)) => self.tickets.class_mut(key.0).map(|slot| &mut slot.place),
+            Some(AnyKey::Hook(key)) => self.hooks.get_mut(key.0).map(|slot| &mut slot.place),
             None => None,
         };
         if let Some(moved) = moved {
             *moved = place;
         }
+    }
+
+    /// The name of a source, also of one that has just removed itself.
+    fn name_of(&self, source: SourceKey) -> Rc<str> {
+        let slot = self.sources.get(source.0);
+        let departed = self.departed.as_ref().map(|(name, _)| name);
+        slot.map(|slot| &slot.name)
+            .or(departed)
+            .map_or_else(|| "(removed)".into(), Rc::clone)
     }
 
     fn watch_signals(&mut self) -> Result<(), Error> {
@@ -296,8 +366,9 @@ impl<S> Scope<S> {
         self.posts.close();
         self.system_signals = None;
         let mut sockets = Vec::with_capacity(self.sockets.len());
-        for slot in self.sockets.drain() {
+        for mut slot in self.sockets.drain() {
             unwatch(&mut *self.poll, slot.fd);
+            slot.stop_monitor();
             sockets.push(slot.socket);
         }
         let ending = if sockets.is_empty() {
@@ -312,6 +383,11 @@ impl<S> Scope<S> {
         }
         self.watched.clear();
         self.timers.clear();
+        self.tickets.clear();
+        self.hooks.drain().for_each(drop);
+        self.hook_order.clear();
+        self.deferred.clear();
+        self.on_removal = None;
         self.sources.drain().for_each(drop);
         ending
     }
@@ -331,6 +407,7 @@ impl<S> fmt::Debug for Scope<S> {
             .field("sockets", &self.sockets.len())
             .field("fds", &self.fds.len())
             .field("timers", &self.timers.len())
+            .field("tickets", &self.tickets.len())
             .finish_non_exhaustive()
     }
 }

@@ -12,18 +12,25 @@ use crate::{
 
 impl<S: 'static> Scope<S> {
     /// Registers a socket with a handler of its own. See [`own_socket`](Self::own_socket).
+    ///
+    /// The handler may read until there is nothing: it gets no more messages in a turn than its
+    /// [share](crate::Builder::budget).
     pub fn add_socket(
         &mut self,
         name: &str,
         socket: zmq::Socket,
         interest: Interest,
-        handler: impl FnMut(&mut S, &mut Scope<S>, SocketKey, Ready) -> Result<(), BoxError> + 'static,
+        mut handler: impl FnMut(&mut S, &mut Scope<S>, SocketKey, Ready) -> Result<(), BoxError>
+        + 'static,
     ) -> Result<SocketKey, Rejected<zmq::Socket>> {
-        let source = self.insert_source(name, Some(Box::new(PlainSocket(handler))), true);
-        self.own_socket(source, 0, socket, interest)
-            .inspect_err(|_| {
-                self.remove_source(source);
-            })
+        self.add_plain(
+            name,
+            move |state, scope, event| match event {
+                Event::Socket { key, ready, .. } => handler(state, scope, key, ready),
+                _ => Ok(()),
+            },
+            |scope, source| scope.own_socket(source, 0, socket, interest),
+        )
     }
 
     /// Registers a descriptor with a handler of its own. See [`own_fd`](Self::own_fd).
@@ -32,12 +39,16 @@ impl<S: 'static> Scope<S> {
         name: &str,
         fd: F,
         interest: Interest,
-        handler: impl FnMut(&mut S, &mut Scope<S>, FdKey, Ready) -> Result<(), BoxError> + 'static,
+        mut handler: impl FnMut(&mut S, &mut Scope<S>, FdKey, Ready) -> Result<(), BoxError> + 'static,
     ) -> Result<FdKey, Rejected<F>> {
-        let source = self.insert_source(name, Some(Box::new(PlainFd(handler))), true);
-        self.own_fd(source, 0, fd, interest).inspect_err(|_| {
-            self.remove_source(source);
-        })
+        self.add_plain(
+            name,
+            move |state, scope, event| match event {
+                Event::Fd { key, ready, .. } => handler(state, scope, key, ready),
+                _ => Ok(()),
+            },
+            |scope, source| scope.own_fd(source, 0, fd, interest),
+        )
     }
 
     /// Sets a timer with a handler of its own, which gets the deadline and says what happens next. If it fails
@@ -46,10 +57,28 @@ impl<S: 'static> Scope<S> {
         &mut self,
         name: &str,
         at: Instant,
-        handler: impl FnMut(&mut S, &mut Scope<S>, Instant) -> Result<Next, BoxError> + 'static,
+        mut handler: impl FnMut(&mut S, &mut Scope<S>, Instant) -> Result<Next, BoxError> + 'static,
     ) -> Result<TimerKey, Error> {
-        let source = self.insert_source(name, Some(Box::new(PlainTimer(handler))), true);
-        self.own_timer(source, 0, at)
+        self.add_plain(
+            name,
+            move |state, scope, event| {
+                let Event::Timer { key, deadline, .. } = event else {
+                    return Ok(());
+                };
+                // A timer that its handler cancelled stays so, whatever the handler says then: the key is stale.
+                match handler(state, scope, deadline)? {
+                    Next::Done => {}
+                    Next::At(at) => {
+                        scope.set_timer(key, at);
+                    }
+                    Next::After(delay) => {
+                        scope.set_timer(key, later(scope.fresh_now(), delay));
+                    }
+                }
+                Ok(())
+            },
+            |scope, source| scope.own_timer(source, 0, at),
+        )
     }
 
     /// Calls a handler once a period, which is more than zero, first after one period. An error that does not stop
@@ -60,7 +89,7 @@ impl<S: 'static> Scope<S> {
         name: &str,
         period: Duration,
         missed: Missed,
-        handler: impl FnMut(&mut S, &mut Scope<S>, Instant) -> Result<(), BoxError> + 'static,
+        mut handler: impl FnMut(&mut S, &mut Scope<S>, Instant) -> Result<(), BoxError> + 'static,
     ) -> Result<TimerKey, Error> {
         if period.is_zero() {
             return Err(Error::Invalid(
@@ -73,24 +102,43 @@ impl<S: 'static> Scope<S> {
             ));
         }
         let first = later(self.fresh_now(), period);
-        let source = self.insert_source(
+        self.add_plain(
             name,
-            Some(Box::new(PlainInterval {
-                period,
-                missed,
-                handler,
-            })),
-            true,
-        );
-        self.own_timer(source, 0, first)
+            move |state, scope, event| {
+                let Event::Timer { key, deadline, .. } = event else {
+                    return Ok(());
+                };
+                let result = handler(state, scope, deadline);
+                if scope.timer_deadline(key).is_none() {
+                    let next = next_period(missed, deadline, period, scope.fresh_now());
+                    scope.set_timer(key, next);
+                }
+                result
+            },
+            |scope, source| scope.own_timer(source, 0, first),
+        )
+    }
+
+    /// Adds a source that is one closure and ends with the one thing that `register` registers for it.
+    pub(super) fn add_plain<K, E>(
+        &mut self,
+        name: &str,
+        on_event: impl FnMut(&mut S, &mut Scope<S>, Event) -> Result<(), BoxError> + 'static,
+        register: impl FnOnce(&mut Self, SourceKey) -> Result<K, E>,
+    ) -> Result<K, E> {
+        let source = self.insert_source(name, Some(Box::new(Plain(on_event))), true);
+        register(self, source).inspect_err(|_| {
+            self.remove_source(source);
+        })
     }
 }
 
-struct PlainSocket<H>(H);
+/// A source that is one closure.
+struct Plain<H>(H);
 
-impl<S, H> Source<S> for PlainSocket<H>
+impl<S, H> Source<S> for Plain<H>
 where
-    H: FnMut(&mut S, &mut Scope<S>, SocketKey, Ready) -> Result<(), BoxError>,
+    H: FnMut(&mut S, &mut Scope<S>, Event) -> Result<(), BoxError>,
 {
     fn start(&mut self, _scope: &mut Scope<S>, _me: SourceKey) -> Result<(), Error> {
         Ok(())
@@ -102,101 +150,6 @@ where
         scope: &mut Scope<S>,
         event: Event,
     ) -> Result<(), BoxError> {
-        match event {
-            Event::Socket { key, ready, .. } => (self.0)(state, scope, key, ready),
-            Event::Fd { .. } | Event::Timer { .. } | Event::Notified | Event::Stopping => Ok(()),
-        }
-    }
-}
-
-struct PlainFd<H>(H);
-
-impl<S, H> Source<S> for PlainFd<H>
-where
-    H: FnMut(&mut S, &mut Scope<S>, FdKey, Ready) -> Result<(), BoxError>,
-{
-    fn start(&mut self, _scope: &mut Scope<S>, _me: SourceKey) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn on_event(
-        &mut self,
-        state: &mut S,
-        scope: &mut Scope<S>,
-        event: Event,
-    ) -> Result<(), BoxError> {
-        match event {
-            Event::Fd { key, ready, .. } => (self.0)(state, scope, key, ready),
-            Event::Socket { .. } | Event::Timer { .. } | Event::Notified | Event::Stopping => {
-                Ok(())
-            }
-        }
-    }
-}
-
-struct PlainTimer<H>(H);
-
-impl<S: 'static, H> Source<S> for PlainTimer<H>
-where
-    H: FnMut(&mut S, &mut Scope<S>, Instant) -> Result<Next, BoxError>,
-{
-    fn start(&mut self, _scope: &mut Scope<S>, _me: SourceKey) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn on_event(
-        &mut self,
-        state: &mut S,
-        scope: &mut Scope<S>,
-        event: Event,
-    ) -> Result<(), BoxError> {
-        let Event::Timer { key, deadline, .. } = event else {
-            return Ok(());
-        };
-        // A timer that its handler cancelled stays so, whatever the handler says then: the key is stale.
-        match (self.0)(state, scope, deadline)? {
-            Next::Done => {}
-            Next::At(at) => {
-                scope.set_timer(key, at);
-            }
-            Next::After(delay) => {
-                scope.set_timer(key, later(scope.fresh_now(), delay));
-            }
-        }
-        Ok(())
-    }
-}
-
-struct PlainInterval<H> {
-    period: Duration,
-    missed: Missed,
-    handler: H,
-}
-
-impl<S: 'static, H> Source<S> for PlainInterval<H>
-where
-    H: FnMut(&mut S, &mut Scope<S>, Instant) -> Result<(), BoxError>,
-{
-    fn start(&mut self, _scope: &mut Scope<S>, _me: SourceKey) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn on_event(
-        &mut self,
-        state: &mut S,
-        scope: &mut Scope<S>,
-        event: Event,
-    ) -> Result<(), BoxError> {
-        let Event::Timer { key, deadline, .. } = event else {
-            return Ok(());
-        };
-        let result = (self.handler)(state, scope, deadline);
-        if scope.timer_deadline(key).is_none() {
-            scope.set_timer(
-                key,
-                next_period(self.missed, deadline, self.period, scope.fresh_now()),
-            );
-        }
-        result
+        (self.0)(state, scope, event)
     }
 }

@@ -6,12 +6,14 @@
 
 use std::os::fd::RawFd;
 
+use super::outbox::{Outbox, transmit};
 use super::{ReadyItem, Scope, unwatch};
 use crate::backend::Token;
 use crate::{Error, Interest, Ready, Rejected, SocketKey, SourceKey};
 
 pub(super) struct SocketSlot {
     pub(super) socket: zmq::Socket,
+    kind: zmq::SocketType,
     pub(super) fd: RawFd,
     pub(super) owner: SourceKey,
     pub(super) place: usize,
@@ -27,6 +29,18 @@ pub(super) struct SocketSlot {
     pub(super) queued: bool,
     /// Its error has been reported.
     pub(super) reported: bool,
+    /// How many messages its handler may still take in this turn, while that runs.
+    pub(super) share: Option<usize>,
+    /// Whether that ends when the share is used up; a source with more than one handler reads as it sees fit.
+    limited: bool,
+    /// What waits for room, if it may.
+    pub(super) outbox: Option<Box<Outbox>>,
+    /// It counts among the [stuck](Scope::stuck).
+    stuck: bool,
+    /// Somebody listens to what happens to it.
+    pub(super) monitored: bool,
+    /// It is the listener of this one.
+    pub(super) listens_to: Option<SocketKey>,
 }
 
 /// What is known of a socket's readiness. Asking costs a system call, so that it is asked no more than needed.
@@ -42,6 +56,41 @@ pub(super) enum Knowledge {
 }
 
 impl SocketSlot {
+    pub(super) fn is_router(&self) -> bool {
+        self.kind == zmq::ROUTER
+    }
+
+    /// Whether a message can be sent, as far as is known.
+    pub(super) fn has_room(&self) -> bool {
+        self.events.writable
+    }
+
+    /// It may be readable, as one is that a message was just received from; trying tells.
+    pub(super) fn maybe_readable(&self) -> Ready {
+        let ready = Ready {
+            readable: true,
+            ..Ready::NONE
+        };
+        ready.masked(self.interest)
+    }
+
+    /// Notes that something was sent: what is known of it may no longer be true.
+    #[inline]
+    pub(super) fn used(&mut self) {
+        if self.knowledge != Knowledge::Received {
+            self.knowledge = Knowledge::Stale;
+        }
+    }
+
+    /// Ends what is told of the socket, before whoever listens is gone.
+    pub(super) fn stop_monitor(&mut self) {
+        if std::mem::take(&mut self.monitored)
+            && let Err(error) = crate::raw::stop_monitor(&mut self.socket)
+        {
+            tracing::warn!(%error, "a socket monitor does not stop");
+        }
+    }
+
     /// Reads `ZMQ_EVENTS` if somebody used the socket.
     #[inline]
     pub(super) fn refresh(&mut self) {
@@ -84,6 +133,13 @@ impl SocketSlot {
 impl<S: 'static> Scope<S> {
     /// Registers a socket that belongs to a source; `tag` comes back in its events. What has arrived already is seen.
     ///
+    /// The source may receive as much as it likes in one call, and then holds up everyone; if it takes one message, it
+    /// is called again for the next, within the [budget](crate::Builder::budget).
+    ///
+    /// [`Interest::WRITE`] is refused for a ROUTER, a PUB and an XPUB: they can always be written to, or as soon as any
+    /// peer can take something, which says nothing of the peer that is meant, and the reactor would never sleep.
+    /// [`queue_sends`](Self::queue_sends) does what is wanted instead.
+    ///
     /// A linger without a limit, libzmq's default, is replaced by [the reactor's](crate::Builder::linger).
     pub fn own_socket(
         &mut self,
@@ -92,12 +148,14 @@ impl<S: 'static> Scope<S> {
         socket: zmq::Socket,
         interest: Interest,
     ) -> Result<SocketKey, Rejected<zmq::Socket>> {
-        let (fd, place) = match self.admit_socket(owner, &socket) {
+        let (kind, fd, place) = match self.admit_socket(owner, &socket, interest) {
             Ok(admitted) => admitted,
             Err(error) => return Err(Rejected::new(error, socket)),
         };
+        let limited = self.sources.get(owner.0).is_some_and(|slot| slot.plain);
         let key = SocketKey(self.sockets.insert(SocketSlot {
             socket,
+            kind,
             fd,
             owner,
             place,
@@ -108,6 +166,12 @@ impl<S: 'static> Scope<S> {
             listed: true,
             queued: false,
             reported: false,
+            share: None,
+            limited,
+            outbox: None,
+            stuck: false,
+            monitored: false,
+            listens_to: None,
         }));
         self.touched.push(key);
         self.own(owner, key);
@@ -116,9 +180,9 @@ impl<S: 'static> Scope<S> {
 
     /// Sends one message of one or more frames, all of it or nothing.
     ///
-    /// Never blocks: a socket that cannot take the message now gives [`Error::WouldBlock`], and
-    /// [`Error::Unreachable`] comes from a ROUTER that is told to say so. The frames are gone then; who wants to try
-    /// again keeps them.
+    /// Never blocks: a socket that cannot take the message now gives [`Error::WouldBlock`], unless it was told to
+    /// [queue](Self::queue_sends), and [`Error::Unreachable`] comes from a ROUTER that is told to say so. The frames are
+    /// gone then; who wants to try again keeps them.
     ///
     /// One thing can break a message in two, and is all but ruled out: a signal handler that interrupts libzmq in the
     /// one system call that it makes at most once a millisecond, between two frames. It is reported as `EINTR`.
@@ -128,45 +192,30 @@ impl<S: 'static> Scope<S> {
         T: Into<zmq::Message>,
     {
         let slot = self.list(key)?;
-        if slot.knowledge != Knowledge::Received {
-            slot.knowledge = Knowledge::Stale;
-        }
-        let mut frames = frames.into_iter();
-        let mut frame = frames
+        slot.used();
+        let mut frames = frames.into_iter().map(Into::into).peekable();
+        let first = frames
             .next()
             .ok_or(Error::Invalid("a message has at least one frame"))?;
-        let mut first = true;
-        let mut failure = None;
-        loop {
-            let next = frames.next();
-            let flags = zmq::DONTWAIT | if next.is_some() { zmq::SNDMORE } else { 0 };
-            match slot.socket.send(frame, flags) {
-                Ok(()) => {}
-                Err(error) if first => return Err(refused(error)),
-                // The peer left in the middle of the message. libzmq takes back what it has, and expects the rest, to
-                // drop it; without that it would drop the beginning of the next message instead.
-                Err(error) => {
-                    failure.get_or_insert(error);
-                }
-            }
-            first = false;
-            match next {
-                Some(next) => frame = next,
-                None => break,
-            }
-        }
-        match failure {
-            None => Ok(()),
-            Some(zmq::Error::EAGAIN) => Err(Error::WouldBlock),
-            Some(error) => Err(Error::Zmq(error)),
+        if slot.outbox.is_some() {
+            slot.send_or_queue(first, frames)
+        } else {
+            transmit(&slot.socket, first, &mut frames)
         }
     }
 
-    /// Receives one whole message into `frames`, which is cleared first. `false`: there is none, and `frames` is
+    /// Receives one whole message into `frames`, which is cleared first. `false`: there is none for now, and `frames` is
     /// empty. Never blocks.
+    ///
+    /// The handler that a socket was [added](Self::add_socket) with gets as many messages a turn as the
+    /// [budget](crate::Builder::budget) allows; then this says `false`, and the rest comes in the next turn. So a handler
+    /// that reads until there is none does not starve the others.
     pub fn recv(&mut self, key: SocketKey, frames: &mut Vec<zmq::Message>) -> Result<bool, Error> {
         frames.clear();
         let slot = self.touch(key)?;
+        if slot.limited && slot.share == Some(0) {
+            return Ok(false);
+        }
         loop {
             let mut frame = zmq::Message::new();
             match slot.socket.recv(&mut frame, zmq::DONTWAIT) {
@@ -189,6 +238,7 @@ impl<S: 'static> Scope<S> {
             let more = frame.get_more();
             frames.push(frame);
             if !more {
+                slot.share = slot.share.map(|left| left.saturating_sub(1));
                 if !slot.interest.is_write() {
                     slot.knowledge = Knowledge::Received;
                 }
@@ -218,7 +268,14 @@ impl<S: 'static> Scope<S> {
 
     /// Takes a socket out of the reactor and hands it back, with what waits on it.
     pub fn remove_socket(&mut self, key: SocketKey) -> Option<zmq::Socket> {
-        let slot = self.sockets.remove(key.0)?;
+        let mut slot = self.sockets.remove(key.0)?;
+        slot.stop_monitor();
+        if let Some(watched) = slot.listens_to
+            && let Some(watched) = self.sockets.get_mut(watched.0)
+        {
+            watched.stop_monitor();
+        }
+        self.stuck -= usize::from(slot.stuck);
         self.watched.remove(&slot.fd);
         unwatch(&mut *self.poll, slot.fd);
         self.disown(slot.owner, slot.place);
@@ -230,7 +287,9 @@ impl<S: 'static> Scope<S> {
         key: SocketKey,
         interest: Interest,
     ) -> Result<(), Error> {
-        self.touch(key)?.interest = interest;
+        let slot = self.touch(key)?;
+        refuse_vain_interest(slot.kind, interest)?;
+        slot.interest = interest;
         Ok(())
     }
 
@@ -263,6 +322,16 @@ impl<S: 'static> Scope<S> {
             };
             slot.listed = false;
             slot.refresh();
+            if slot.outbox.is_some() {
+                slot.flush();
+                let stuck = slot.is_router() && slot.is_holding();
+                if stuck {
+                    slot.listed = true;
+                    self.touched.push(key);
+                }
+                self.stuck = self.stuck + usize::from(stuck) - usize::from(slot.stuck);
+                slot.stuck = stuck;
+            }
             if !slot.queued && slot.ready().any() {
                 slot.queued = true;
                 self.ready.push(ReadyItem::Socket(key));
@@ -276,8 +345,11 @@ impl<S: 'static> Scope<S> {
         &mut self,
         owner: SourceKey,
         socket: &zmq::Socket,
-    ) -> Result<(RawFd, usize), Error> {
+        interest: Interest,
+    ) -> Result<(zmq::SocketType, RawFd, usize), Error> {
         let place = self.next_place(owner)?;
+        let kind = socket.get_socket_type()?;
+        refuse_vain_interest(kind, interest)?;
         if socket.get_linger()? == -1 {
             socket.set_linger(self.linger_ms)?;
         }
@@ -288,15 +360,16 @@ impl<S: 'static> Scope<S> {
         self.poll
             .add_edge(fd, Token::Socket(self.sockets.next_key().index()))?;
         self.watched.insert(fd);
-        Ok((fd, place))
+        Ok((kind, fd, place))
     }
 }
 
-/// Why the first frame was not taken, and with that nothing.
-fn refused(error: zmq::Error) -> Error {
-    match error {
-        zmq::Error::EAGAIN | zmq::Error::EINTR => Error::WouldBlock,
-        zmq::Error::EHOSTUNREACH => Error::Unreachable,
-        error => Error::Zmq(error),
+/// Of these sockets it is no news that they can be written to.
+fn refuse_vain_interest(kind: zmq::SocketType, interest: Interest) -> Result<(), Error> {
+    match kind {
+        zmq::ROUTER | zmq::PUB | zmq::XPUB if interest.is_write() => Err(Error::Invalid(
+            "a ROUTER, a PUB and an XPUB can always be written to: send, or have sends queued",
+        )),
+        _ => Ok(()),
     }
 }

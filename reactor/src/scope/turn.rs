@@ -1,30 +1,53 @@
 //! One turn of the loop.
+//!
+//! Whatever is to be handled stands in a queue of the scope until right before its handler runs. So where a handler
+//! panics and the panic is caught outside, the next turn goes on with the rest.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::sockets::Knowledge;
 use super::{ReadyItem, Scope};
 use crate::arena::Key;
 use crate::backend::{Token, Until};
 use crate::clock::Clock;
-use crate::{BoxError, Error, ErrorPolicy, Event, FdKey, Ready, SocketKey, SourceKey, TimerKey};
+use crate::metrics::Holder;
+use crate::{
+    BoxError, Error, ErrorPolicy, Event, FdKey, Ready, Removal, SocketKey, SourceKey,
+    TicketClassKey, TicketKey, TimerKey,
+};
+
+/// While a ROUTER holds back messages for a peer it is tried again at least so often: a peer that has room again may go
+/// unnoticed, since a ROUTER can be written to as long as any of its peers can.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// What came due and waits for its turn.
+#[derive(Clone, Copy)]
+pub(super) enum Due {
+    Timer(TimerKey),
+    Ticket(TicketKey),
+}
 
 impl<S: 'static> Scope<S> {
     /// Sleeps until something is to be done, `limit` at most, and does it.
     pub(crate) fn turn(&mut self, state: &mut S, limit: Option<Duration>) -> Result<(), Error> {
+        self.recover(state);
         self.settle();
-        self.wait(limit)?;
-        self.now = self.clock.now();
+        self.run_before_sleep(state);
+        let waited = self.wait(limit);
+        self.see_time(*waited.as_ref().unwrap_or(&true));
+        waited?;
         self.run_remote(state);
-        self.run_timers(state);
+        self.run_due(state);
         self.settle();
         self.run_ready(state);
+        self.run_deferred(state);
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Reads the clock for those who use the scope between runs.
+    /// Reads the clock for those who use the scope between runs, or for a turn that follows what is not the loop's.
     pub(crate) fn refresh_now(&mut self) {
         self.now = self.clock.now();
+        self.mark = self.meter.is_on().then_some(self.now);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -50,21 +73,61 @@ impl<S: 'static> Scope<S> {
         self.stop |= self.waker.take_stop();
     }
 
-    /// Waits for signals and notes what they are about.
-    fn wait(&mut self, limit: Option<Duration>) -> Result<(), Error> {
-        let mut signals = std::mem::take(&mut self.signal_buffer);
-        let result = match &self.clock {
-            _ if self.stop || !self.ready.is_empty() => self.poll.wait(Until::Now, &mut signals),
-            Clock::Monotonic => {
-                let limit = limit.map(|limit| super::timing::later(self.clock.now(), limit));
-                let until = match (self.timers.next(), limit) {
-                    (Some(next), Some(limit)) => Until::Deadline(next.min(limit)),
-                    (Some(moment), None) | (None, Some(moment)) => Until::Deadline(moment),
-                    (None, None) => Until::Something,
-                };
-                self.poll.wait(until, &mut signals)
+    /// Puts in order what a panic left behind.
+    fn recover(&mut self, state: &mut S) {
+        if let Some(source) = self.running.take() {
+            let name = self.name_of(source);
+            self.remove_for(state, source, &name, "its handler panicked".into());
+        }
+        for at in self.batch_next..self.batch.len() {
+            self.ready.push(self.batch[at]);
+        }
+        self.batch.clear();
+        self.batch_next = 0;
+        if !self.post_buffer.is_empty() || !self.notified_buffer.is_empty() {
+            self.waker.wake();
+        }
+    }
+
+    /// Whether there is something to do without waiting for it.
+    fn is_busy(&self) -> bool {
+        self.stop
+            || !self.ready.is_empty()
+            || !self.deferred.is_empty()
+            || !self.due_buffer.is_empty()
+    }
+
+    /// Tells those who asked for it that the reactor is about to sleep, and sees what they did.
+    fn run_before_sleep(&mut self, state: &mut S) {
+        if self.hook_order.is_empty() || self.is_busy() {
+            return;
+        }
+        let mut hooks = std::mem::take(&mut self.hook_buffer);
+        hooks.extend_from_slice(&self.hook_order);
+        for key in hooks.drain(..) {
+            // Another hook may have removed it.
+            if let Some((owner, tag)) = self.hook_of(key) {
+                self.dispatch(state, owner, Event::BeforeSleep { tag, key });
+                self.note(Holder::Source(owner));
             }
-            Clock::Virtual(_) => self.wait_virtually(limit, &mut signals),
+        }
+        self.hook_buffer = hooks;
+        self.settle();
+    }
+
+    /// Waits for signals and notes what they are about. Tells whether time may have passed.
+    fn wait(&mut self, limit: Option<Duration>) -> Result<bool, Error> {
+        let mut signals = std::mem::take(&mut self.signal_buffer);
+        let result = if self.is_busy() {
+            self.poll.wait(Until::Now, &mut signals).map(|()| false)
+        } else {
+            match &self.clock {
+                Clock::Monotonic => {
+                    let until = self.until(limit);
+                    self.poll.wait(until, &mut signals).map(|()| true)
+                }
+                Clock::Virtual(_) => self.wait_virtually(limit, &mut signals).map(|()| true),
+            }
         };
         for signal in signals.drain(..) {
             match signal.token {
@@ -85,6 +148,25 @@ impl<S: 'static> Scope<S> {
         result.map_err(Error::Io)
     }
 
+    /// When the sleep ends at the latest.
+    fn until(&mut self, limit: Option<Duration>) -> Until {
+        let limit = match (limit, self.stuck) {
+            (Some(limit), 0) => Some(limit),
+            (None, 0) => None,
+            (limit, _) => Some(limit.unwrap_or(RETRY).min(RETRY)),
+        };
+        if limit == Some(Duration::ZERO) {
+            return Until::Now;
+        }
+        let limit = limit.map(|limit| super::timing::later(self.clock.now(), limit));
+        earliest(self.next_due(), limit).map_or(Until::Something, Until::Deadline)
+    }
+
+    /// When the next timer or ticket is due.
+    fn next_due(&mut self) -> Option<Instant> {
+        earliest(self.timers.next(), self.tickets.next())
+    }
+
     /// With a virtual clock: looks whether something is ready, and if not goes to the next deadline. Where there is
     /// none, time has nowhere to go, and only the world outside can do something.
     fn wait_virtually(
@@ -96,16 +178,58 @@ impl<S: 'static> Scope<S> {
         if !signals.is_empty() || self.waker.is_woken() {
             return Ok(());
         }
+        let next = self.next_due();
         let Clock::Virtual(clock) = &self.clock else {
             return Ok(());
         };
         let limit = limit.map(|limit| super::timing::later(clock.now(), limit));
-        match (self.timers.next(), limit) {
-            (Some(next), Some(limit)) => clock.advance_to(next.min(limit)),
-            (Some(moment), None) | (None, Some(moment)) => clock.advance_to(moment),
-            (None, None) => self.poll.wait(Until::Something, signals)?,
+        match earliest(next, limit) {
+            Some(moment) => clock.advance_to(moment),
+            None => self.poll.wait(Until::Something, signals)?,
         }
         Ok(())
+    }
+
+    /// Sets the time of this turn. Where the turn before ended a moment ago, its end is good enough.
+    fn see_time(&mut self, slept: bool) {
+        self.now = match self.mark {
+            Some(mark) if !slept => mark,
+            mark => {
+                let now = self.clock.now();
+                if let Some(mark) = mark {
+                    self.meter.slept(now.saturating_duration_since(mark));
+                }
+                now
+            }
+        };
+        self.meter.turn();
+        self.mark = self.meter.is_on().then_some(self.now);
+    }
+
+    /// Notes how long somebody held the loop, until now.
+    pub(super) fn note(&mut self, holder: Holder) {
+        let Some(mark) = self.mark else { return };
+        let now = self.clock.now();
+        self.mark = Some(now);
+        let held = now.saturating_duration_since(mark);
+        if self.meter.held(held) {
+            let name = match holder {
+                Holder::Source(source) => self.name_of(source),
+                Holder::Posted => "posted work".into(),
+                Holder::Deferred => "deferred work".into(),
+            };
+            self.meter.name_holder(name, held);
+        }
+    }
+
+    /// Notes how late something is that was due.
+    fn note_lateness(&mut self, owner: SourceKey, deadline: Instant) {
+        let Some(mark) = self.mark else { return };
+        let late = mark.saturating_duration_since(deadline);
+        if self.meter.late(late) {
+            let name = self.name_of(owner);
+            self.meter.name_latest(name, late);
+        }
     }
 
     fn signal_fd(&mut self, key: Key, ready: Ready) {
@@ -125,91 +249,149 @@ impl<S: 'static> Scope<S> {
             return;
         }
         self.see_remote_stop();
-        let mut posts = std::mem::take(&mut self.post_buffer);
-        self.posts.take(&mut posts);
-        for post in posts.drain(..) {
-            post(state, self);
+        // Where there is a rest, after a panic, the wake that called for it is followed by another.
+        if self.post_buffer.is_empty() && self.notified_buffer.is_empty() {
+            self.posts.take(&mut self.post_buffer);
+            self.notified_buffer.extend(self.waker.take_notified());
+        } else {
+            self.waker.wake();
         }
-        self.post_buffer = posts;
-        for source in self.waker.take_notified() {
+        while let Some(post) = self.post_buffer.pop_front() {
+            post(state, self);
+            self.note(Holder::Posted);
+        }
+        while let Some(source) = self.notified_buffer.pop_front() {
             self.dispatch(state, source, Event::Notified);
+            self.note(Holder::Source(source));
         }
     }
 
-    /// Collects the timers that are due before any of them runs, so that one that sets others cannot keep the pass
-    /// from ending.
-    fn run_timers(&mut self, state: &mut S) {
-        let mut due = std::mem::take(&mut self.due_buffer);
-        while let Some(key) = self.timers.pop_due(self.now) {
-            due.push(TimerKey(key));
-        }
-        for key in due.drain(..) {
+    /// Collects what is due before any of it runs, so that a handler that sets timers cannot keep the pass from ending.
+    fn run_due(&mut self, state: &mut S) {
+        self.collect_due();
+        while let Some(due) = self.due_buffer.pop_front() {
             // Another handler may have cancelled or moved it since.
-            let Some(deadline) = self.timers.begin(key.0) else {
-                continue;
-            };
-            let Some(slot) = self.timers.get(key.0) else {
-                continue;
-            };
-            let (owner, tag) = (slot.owner, slot.tag);
-            self.dispatch(state, owner, Event::Timer { tag, key, deadline });
-            if self.timers.is_spent(key.0) {
-                self.cancel_timer(key);
+            match due {
+                Due::Timer(key) => self.run_timer(state, key),
+                Due::Ticket(key) => self.run_ticket(state, key),
             }
         }
-        self.due_buffer = due;
+    }
+
+    fn collect_due(&mut self) {
+        let now = self.now;
+        loop {
+            let timer = self.timers.next().filter(|at| *at <= now);
+            let ticket = self.tickets.next().filter(|at| *at <= now);
+            let due = match (timer, ticket) {
+                (None, None) => return,
+                (Some(timer), Some(ticket)) if ticket < timer => self.pop_ticket(now),
+                (None, Some(_)) => self.pop_ticket(now),
+                (Some(_), _) => self.timers.pop_due(now).map(TimerKey).map(Due::Timer),
+            };
+            self.due_buffer.extend(due);
+        }
+    }
+
+    fn pop_ticket(&mut self, now: Instant) -> Option<Due> {
+        self.tickets.pop_due(now).map(TicketKey).map(Due::Ticket)
+    }
+
+    fn run_timer(&mut self, state: &mut S, key: TimerKey) {
+        let Some(deadline) = self.timers.begin(key.0) else {
+            return;
+        };
+        let Some(slot) = self.timers.get(key.0) else {
+            return;
+        };
+        let (owner, tag) = (slot.owner, slot.tag);
+        self.note_lateness(owner, deadline);
+        self.dispatch(state, owner, Event::Timer { tag, key, deadline });
+        if self.timers.is_spent(key.0) {
+            self.cancel_timer(key);
+        }
+        self.note(Holder::Source(owner));
+    }
+
+    fn run_ticket(&mut self, state: &mut S, key: TicketKey) {
+        let Some(expired) = self.tickets.begin(key.0) else {
+            return;
+        };
+        let Some(class) = self.tickets.class(expired.class) else {
+            return;
+        };
+        let (owner, tag) = (class.owner, class.tag);
+        self.note_lateness(owner, expired.deadline);
+        let event = Event::Ticket {
+            tag,
+            class: TicketClassKey(expired.class),
+            key,
+            about: expired.about,
+            deadline: expired.deadline,
+        };
+        self.dispatch(state, owner, event);
+        self.tickets.finish(key.0);
+        self.note(Holder::Source(owner));
     }
 
     /// Serves those that are ready at this moment, each within its budget, beginning with another in each turn. Who
     /// becomes or stays ready meanwhile is served in the next turn.
     fn run_ready(&mut self, state: &mut S) {
-        let mut batch = std::mem::take(&mut self.ready_buffer);
-        std::mem::swap(&mut batch, &mut self.ready);
-        if !batch.is_empty() {
-            let begin = self.rotation % batch.len();
-            self.rotation = self.rotation.wrapping_add(1);
-            for item in batch[begin..].iter().chain(&batch[..begin]) {
-                match *item {
-                    ReadyItem::Socket(key) => self.run_socket(state, key),
-                    ReadyItem::Fd(key) => self.run_fd(state, key),
-                }
-            }
-            batch.clear();
+        if self.ready.is_empty() {
+            return;
         }
-        self.ready_buffer = batch;
+        std::mem::swap(&mut self.batch, &mut self.ready);
+        let begin = self.rotation % self.batch.len();
+        self.rotation = self.rotation.wrapping_add(1);
+        self.batch.rotate_left(begin);
+        while let Some(item) = self.batch.get(self.batch_next).copied() {
+            self.batch_next += 1;
+            match item {
+                ReadyItem::Socket(key) => self.run_socket(state, key),
+                ReadyItem::Fd(key) => self.run_fd(state, key),
+            }
+        }
+        self.batch.clear();
+        self.batch_next = 0;
     }
 
     fn run_socket(&mut self, state: &mut S, key: SocketKey) {
-        for round in 0..self.budget {
+        let budget = self.budget;
+        let Some(slot) = self.sockets.get_mut(key.0) else {
+            return;
+        };
+        slot.queued = false;
+        let owner = slot.owner;
+        let mut left = budget;
+        while left > 0 {
+            let first = left == budget;
             let Some(slot) = self.sockets.get_mut(key.0) else {
-                return;
+                break;
             };
-            slot.queued = false;
-            let ready = if round > 0 && slot.knowledge == Knowledge::Received {
-                Ready {
-                    readable: true,
-                    ..Ready::NONE
-                }
-                .masked(slot.interest)
+            let ready = if !first && slot.knowledge == Knowledge::Received {
+                slot.maybe_readable()
             } else {
                 slot.refresh();
                 slot.ready()
             };
             // Called again only to read more: writing needs no more than one call a turn to go on.
-            if !ready.any() || round > 0 && !ready.readable {
+            if !ready.any() || !first && !ready.readable {
                 break;
             }
             slot.reported |= ready.error;
-            let (owner, tag, interest) = (slot.owner, slot.tag, slot.interest);
+            slot.share = Some(left);
+            let (tag, interest) = (slot.tag, slot.interest);
             let went_well = self.dispatch(state, owner, Event::Socket { tag, key, ready });
-            let Some(slot) = self.sockets.get(key.0) else {
-                return;
+            let Some(slot) = self.sockets.get_mut(key.0) else {
+                break;
             };
+            left = slot.share.take().map_or(0, |share| share.min(left - 1));
             // Who did not touch the socket would do no more in a second call than in the first.
             if !went_well || slot.knowledge == Knowledge::Sure || slot.interest != interest {
                 break;
             }
         }
+        self.note(Holder::Source(owner));
         let Some(slot) = self.sockets.get_mut(key.0) else {
             return;
         };
@@ -232,6 +414,7 @@ impl<S: 'static> Scope<S> {
         let (owner, tag) = (slot.owner, slot.tag);
         if ready.any() {
             self.dispatch(state, owner, Event::Fd { tag, key, ready });
+            self.note(Holder::Source(owner));
         }
         let Some(slot) = self.fds.get(key.0) else {
             return;
@@ -239,11 +422,35 @@ impl<S: 'static> Scope<S> {
         if slot.interest.is_none() {
             return;
         }
-        if let Err(error) = self
-            .poll
-            .rearm(slot.fd, Token::Fd(key.0.index()), slot.interest)
-        {
-            self.fail(owner, error.into());
+        let (fd, interest) = (slot.fd, slot.interest);
+        if let Err(error) = self.poll.rearm(fd, Token::Fd(key.0.index()), interest) {
+            self.lose_fd(state, key, owner, error);
+        }
+    }
+
+    /// Lets go of a descriptor that cannot be watched any more: somebody closed it behind the reactor's back.
+    fn lose_fd(&mut self, state: &mut S, key: FdKey, owner: SourceKey, error: std::io::Error) {
+        let slot = self.sources.get(owner.0);
+        let (name, policy) = slot.map_or_else(
+            || (self.name_of(owner), ErrorPolicy::default()),
+            |slot| (slot.name.clone(), slot.policy),
+        );
+        drop(self.release_fd(key));
+        match policy {
+            ErrorPolicy::Stop => self.stop_for(name, error.into()),
+            ErrorPolicy::Remove => self.remove_for(state, owner, &name, error.into()),
+            ErrorPolicy::Tolerate => self.report(state, owner, &name, error.into()),
+        }
+    }
+
+    /// Does what was put off until now; what is put off meanwhile is for the next turn.
+    fn run_deferred(&mut self, state: &mut S) {
+        for _ in 0..self.deferred.len() {
+            let Some(work) = self.deferred.pop_front() else {
+                return;
+            };
+            work(state, self);
+            self.note(Holder::Deferred);
         }
     }
 
@@ -256,6 +463,8 @@ impl<S: 'static> Scope<S> {
         else {
             return false;
         };
+        self.meter.event();
+        self.departed = None;
         self.running = Some(owner);
         let result = source.on_event(state, self, event);
         self.running = None;
@@ -266,37 +475,66 @@ impl<S: 'static> Scope<S> {
         match result {
             Ok(()) => true,
             Err(error) => {
-                self.fail(owner, error);
+                self.fail(state, owner, error);
                 false
             }
         }
     }
 
     /// Does what the source's policy says about an error.
-    fn fail(&mut self, owner: SourceKey, error: BoxError) {
-        let departed = self.departed.take();
+    fn fail(&mut self, state: &mut S, owner: SourceKey, error: BoxError) {
         let known = self
             .sources
             .get(owner.0)
             .map(|slot| (slot.name.clone(), slot.policy));
-        let Some((name, policy)) = known.or(departed) else {
+        let Some((name, policy)) = known.or(self.departed.clone()) else {
             return;
         };
         match policy {
-            ErrorPolicy::Stop if self.failure.is_none() => {
-                self.failure = Some(Error::Handler {
-                    name: name.into(),
-                    error,
-                });
-            }
-            ErrorPolicy::Stop => {
-                tracing::error!(source = %name, %error, "another handler failed in the same turn")
-            }
-            ErrorPolicy::Remove => {
-                tracing::warn!(source = %name, %error, "handler failed: its source is removed");
-                self.remove_source(owner);
-            }
+            ErrorPolicy::Stop => self.stop_for(name, error),
+            ErrorPolicy::Remove => self.remove_for(state, owner, &name, error),
             ErrorPolicy::Tolerate => tracing::warn!(source = %name, %error, "handler failed"),
         }
+    }
+
+    /// Ends the run for an error; the first of a turn is what the run returns.
+    fn stop_for(&mut self, name: std::rc::Rc<str>, error: BoxError) {
+        if self.failure.is_some() {
+            tracing::error!(source = %name, %error, "another handler failed in the same turn");
+            return;
+        }
+        self.failure = Some(Error::Handler {
+            name: name.to_string(),
+            error,
+        });
+    }
+
+    /// Removes a source for an error, and tells the application.
+    fn remove_for(&mut self, state: &mut S, owner: SourceKey, name: &str, error: BoxError) {
+        self.remove_source(owner);
+        self.report(state, owner, name, error);
+    }
+
+    /// Tells the application that something was removed which it did not remove itself.
+    fn report(&mut self, state: &mut S, source: SourceKey, name: &str, error: BoxError) {
+        tracing::warn!(source = %name, %error, "removed because of an error");
+        let Some(mut handler) = self.on_removal.take() else {
+            return;
+        };
+        let removal = Removal {
+            source,
+            name: name.to_owned(),
+            error,
+        };
+        handler(state, self, removal);
+        // Unless it set another in its place.
+        self.on_removal.get_or_insert(handler);
+    }
+}
+
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
     }
 }

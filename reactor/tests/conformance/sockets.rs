@@ -335,7 +335,7 @@ fn a_socket_of_an_ended_context_is_refused_and_handed_back(backend: Backend) {
     ender.join().unwrap().unwrap();
     assert_eq!(
         format!("{:?}", reactor.scope()),
-        "Scope { sources: 0, sockets: 0, fds: 0, timers: 0, .. }"
+        "Scope { sources: 0, sockets: 0, fds: 0, timers: 0, tickets: 0, .. }"
     );
 }
 

@@ -177,7 +177,7 @@ fn what_a_source_owns_goes_in_any_order(backend: Backend) {
                 "it stays when it owns nothing any more"
             );
             assert!(owned.iter().all(|key| scope.owner(*key).is_none()));
-            let nothing = "Scope { sources: 0, sockets: 0, fds: 0, timers: 0, .. }";
+            let nothing = "Scope { sources: 0, sockets: 0, fds: 0, timers: 0, tickets: 0, .. }";
             assert_eq!(format!("{scope:?}"), nothing);
         }
     }

@@ -1,0 +1,212 @@
+//! Messages that wait for room in a socket.
+//!
+//! A socket is looked at again before every sleep if it was touched or signalled; then what waits is sent as far as it
+//! goes. Nothing is lost in between: room that opens after the look is signalled. A ROUTER is the exception, since it
+//! tells of room for one peer or another alike, and stays on the list of those to look at until nothing waits.
+
+use std::collections::VecDeque;
+use std::iter::Peekable;
+
+use zmq::Message;
+
+use super::Scope;
+use super::sockets::SocketSlot;
+use crate::{Error, SocketKey};
+
+pub(super) struct Outbox {
+    waiting: VecDeque<Vec<Message>>,
+    capacity: usize,
+    lost: u64,
+}
+
+/// What waits in front of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Queued {
+    /// Messages that wait for room.
+    pub waiting: usize,
+    /// Messages that waited and then could not be sent, since their peer was gone or the socket was at its end.
+    pub lost: u64,
+}
+
+impl<S: 'static> Scope<S> {
+    /// Has messages wait in front of a socket that cannot take them, `capacity` at the most, and send themselves in
+    /// order as there is room. Then [`send`](Self::send) says [`Error::QueueFull`] where it would have said
+    /// [`Error::WouldBlock`], and only past that bound.
+    ///
+    /// A ROUTER keeps the order for each peer, and one that is full does not hold up the others. It needs
+    /// `ROUTER_MANDATORY`: without that it has room for everything, and throws away what does not fit. What still waits
+    /// when the socket is removed or the reactor ends is lost. A capacity of zero ends the waiting: what waits is lost.
+    pub fn queue_sends(&mut self, key: SocketKey, capacity: usize) -> Result<(), Error> {
+        let slot = self.touch(key)?;
+        match &mut slot.outbox {
+            Some(outbox) if capacity > 0 => outbox.capacity = capacity,
+            Some(_) => slot.outbox = None,
+            None if capacity > 0 => {
+                slot.outbox = Some(Box::new(Outbox {
+                    waiting: VecDeque::new(),
+                    capacity,
+                    lost: 0,
+                }));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// What waits in front of a socket; nothing where sends do not [queue](Self::queue_sends).
+    pub fn queued(&self, key: SocketKey) -> Option<Queued> {
+        let outbox = self.sockets.get(key.0)?.outbox.as_ref()?;
+        Some(Queued {
+            waiting: outbox.waiting.len(),
+            lost: outbox.lost,
+        })
+    }
+}
+
+impl SocketSlot {
+    /// Whether messages wait for room.
+    #[inline]
+    pub(super) fn is_holding(&self) -> bool {
+        self.outbox
+            .as_ref()
+            .is_some_and(|outbox| !outbox.waiting.is_empty())
+    }
+
+    /// Sends a message, or has it wait.
+    pub(super) fn send_or_queue(
+        &mut self,
+        first: Message,
+        mut rest: Peekable<impl Iterator<Item = Message>>,
+    ) -> Result<(), Error> {
+        if self.is_holding() {
+            return self.queue(first, rest);
+        }
+        if self.is_router() {
+            // The socket takes an identity or not, and keeps it in both cases; it is a few bytes.
+            let identity = Message::from(&first[..]);
+            return match transmit(&self.socket, first, &mut rest) {
+                Err(Error::WouldBlock) => self.queue(identity, rest),
+                result => result,
+            };
+        }
+        self.refresh();
+        if self.has_room() {
+            self.used();
+            transmit(&self.socket, first, &mut rest)
+        } else {
+            self.queue(first, rest)
+        }
+    }
+
+    fn queue(&mut self, first: Message, rest: impl Iterator<Item = Message>) -> Result<(), Error> {
+        let Some(outbox) = &mut self.outbox else {
+            return Err(Error::WouldBlock);
+        };
+        if outbox.waiting.len() >= outbox.capacity {
+            return Err(Error::QueueFull);
+        }
+        let message = std::iter::once(first).chain(rest).collect();
+        outbox.waiting.push_back(message);
+        Ok(())
+    }
+
+    /// Sends what waits, as far as there is room, and reads `ZMQ_EVENTS` after it.
+    pub(super) fn flush(&mut self) {
+        let router = self.is_router();
+        while self.is_holding() && (router || self.has_room()) {
+            let Some(outbox) = &mut self.outbox else {
+                return;
+            };
+            let before = outbox.waiting.len();
+            outbox.flush(&self.socket, router);
+            let stands = outbox.waiting.len() == before;
+            self.used();
+            self.refresh();
+            if router || stands {
+                return;
+            }
+        }
+    }
+}
+
+impl Outbox {
+    fn flush(&mut self, socket: &zmq::Socket, router: bool) {
+        let mut full: Vec<Message> = Vec::new();
+        for _ in 0..self.waiting.len() {
+            let Some(mut message) = self.waiting.pop_front() else {
+                return;
+            };
+            let blocked = router && full.iter().any(|peer| peer[..] == message[0][..]);
+            let first = Message::from(&message[0][..]);
+            let sent = if blocked {
+                Err(Error::WouldBlock)
+            } else {
+                let mut rest = message.drain(1..).peekable();
+                let sent = transmit(socket, first, &mut rest);
+                if let Err(Error::WouldBlock) = sent {
+                    // Nothing of it was sent, and all of it goes back.
+                    let rest: Vec<Message> = rest.collect();
+                    message.extend(rest);
+                }
+                sent
+            };
+            match sent {
+                Ok(()) => {}
+                Err(Error::WouldBlock) if router => {
+                    // Behind those that are still to be tried; in the end the order is as before.
+                    if !blocked {
+                        full.push(Message::from(&message[0][..]));
+                    }
+                    self.waiting.push_back(message);
+                }
+                Err(Error::WouldBlock) => {
+                    self.waiting.push_front(message);
+                    return;
+                }
+                Err(error) => {
+                    self.lost += 1;
+                    tracing::debug!(%error, "a message that waited is lost");
+                }
+            }
+        }
+    }
+}
+
+/// Sends one message, all of it or nothing. Where its first frame is refused, the rest was not touched.
+pub(super) fn transmit(
+    socket: &zmq::Socket,
+    first: Message,
+    rest: &mut Peekable<impl Iterator<Item = Message>>,
+) -> Result<(), Error> {
+    let flags = |more: bool| zmq::DONTWAIT | if more { zmq::SNDMORE } else { 0 };
+    socket
+        .send(first, flags(rest.peek().is_some()))
+        .map_err(refused)?;
+    let mut failure = None;
+    while let Some(frame) = rest.next() {
+        // Where the peer left in the middle of the message, libzmq takes back what it has, and expects the rest, to
+        // drop it; without that it would drop the beginning of the next message instead.
+        if let Err(error) = socket.send(frame, flags(rest.peek().is_some())) {
+            failure.get_or_insert(error);
+        }
+    }
+    failure.map_or(Ok(()), |error| Err(broken(error)))
+}
+
+/// Why the first frame was not taken, and with that nothing.
+fn refused(error: zmq::Error) -> Error {
+    match error {
+        zmq::Error::EAGAIN | zmq::Error::EINTR => Error::WouldBlock,
+        zmq::Error::EHOSTUNREACH => Error::Unreachable,
+        error => Error::Zmq(error),
+    }
+}
+
+/// Why a later frame was not taken.
+fn broken(error: zmq::Error) -> Error {
+    match error {
+        zmq::Error::EAGAIN => Error::WouldBlock,
+        error => Error::Zmq(error),
+    }
+}
