@@ -37,6 +37,9 @@ pub enum Error {
         /// What the handler returned.
         error: BoxError,
     },
+    /// There is no such socket to be had.
+    #[error(transparent)]
+    Socket(#[from] crate::SocketError),
     /// libzmq refused.
     #[error(transparent)]
     Zmq(#[from] zmq::Error),

@@ -134,17 +134,20 @@
 
 mod arena;
 mod backend;
+mod channel;
 mod clock;
 mod ending;
 mod error;
 mod keys;
 mod metrics;
+mod monitor;
 mod raw;
 mod reactor;
 mod readiness;
 mod remote;
 mod scope;
 mod signals;
+mod socket;
 mod source;
 mod tickets;
 mod timers;
@@ -152,6 +155,7 @@ mod timers;
 pub use zmq;
 
 pub use crate::backend::Backend;
+pub use crate::channel::{SendError, Sender};
 pub use crate::clock::VirtualClock;
 pub use crate::ending::{Ending, end_context};
 pub use crate::error::{BoxError, Error, PostError, Rejected};
@@ -159,9 +163,11 @@ pub use crate::keys::{
     AnyKey, FdKey, HookKey, SocketKey, SourceKey, TicketClassKey, TicketKey, TimerKey,
 };
 pub use crate::metrics::{Metrics, Named};
+pub use crate::monitor::{Connection, MonitorEvent};
 pub use crate::raw::{set_xpub_verboser, stop_monitor};
 pub use crate::reactor::{Builder, Reactor};
 pub use crate::readiness::{Interest, Ready};
 pub use crate::remote::{Handle, Waker};
 pub use crate::scope::{Queued, Scope};
+pub use crate::socket::{MAX_SOCKETS, SocketBuilder, SocketError, last_endpoint};
 pub use crate::source::{ErrorPolicy, Event, Missed, Next, Removal, Source};

@@ -1,7 +1,7 @@
 //! The one module with unsafe code: what libzmq and polling offer, and their safe interfaces do not.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 
@@ -33,6 +33,51 @@ pub fn stop_monitor(socket: &mut zmq::Socket) -> Result<(), zmq::Error> {
     // null address for the wish to stop.
     let rc = unsafe { zmq_sys::zmq_socket_monitor(socket.as_mut_ptr(), std::ptr::null(), 0) };
     outcome(rc)
+}
+
+/// An error of libzmq. The `zmq` crate panics at numbers that it has no name for, and an endpoint may be refused with
+/// almost any.
+pub(crate) struct Errno(c_int);
+
+impl Errno {
+    /// The ones that are told apart.
+    pub(crate) fn known(&self) -> Option<zmq::Error> {
+        [
+            zmq::Error::EADDRINUSE,
+            zmq::Error::EADDRNOTAVAIL,
+            zmq::Error::ENODEV,
+            zmq::Error::ETERM,
+        ]
+        .into_iter()
+        .find(|error| error.to_raw() == self.0)
+    }
+
+    /// What libzmq or the system says of it.
+    pub(crate) fn message(&self) -> String {
+        // SAFETY: libzmq returns a string for any number, which lives at least until the next call on this thread.
+        let text = unsafe { CStr::from_ptr(zmq_sys::zmq_strerror(self.0)) };
+        text.to_string_lossy().into_owned()
+    }
+}
+
+/// Binds an endpoint, without a panic for any error.
+pub(crate) fn bind(socket: &mut zmq::Socket, endpoint: &CStr) -> Result<(), Errno> {
+    // SAFETY: the pointers come from a live socket, borrowed exclusively, and a live string that ends with a zero.
+    errno_of(unsafe { zmq_sys::zmq_bind(socket.as_mut_ptr(), endpoint.as_ptr()) })
+}
+
+/// Connects to an endpoint, without a panic for any error.
+pub(crate) fn connect(socket: &mut zmq::Socket, endpoint: &CStr) -> Result<(), Errno> {
+    // SAFETY: as in `bind`.
+    errno_of(unsafe { zmq_sys::zmq_connect(socket.as_mut_ptr(), endpoint.as_ptr()) })
+}
+
+fn errno_of(rc: c_int) -> Result<(), Errno> {
+    if rc == 0 {
+        return Ok(());
+    }
+    // SAFETY: reads a number of the calling thread.
+    Err(Errno(unsafe { zmq_sys::zmq_errno() }))
 }
 
 fn outcome(rc: c_int) -> Result<(), zmq::Error> {

@@ -182,6 +182,6 @@ impl<S> Posts<S> {
 }
 
 /// No code of the application runs under these locks, so that a poisoned one still holds what it should.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

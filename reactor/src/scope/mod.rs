@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use self::fds::FdSlot;
 use self::hooks::{Deferred, HookSlot, OnRemoval};
 pub use self::outbox::Queued;
+pub(crate) use self::plain::Plain;
 use self::sockets::SocketSlot;
 use self::ticketing::ClassSlot;
 use self::timing::TimerSlot;
@@ -280,6 +281,24 @@ impl<S: 'static> Scope<S> {
                 "only sockets and descriptors have an interest",
             )),
         }
+    }
+
+    /// How many calls a source may have in a turn for what it has of one kind.
+    pub(crate) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Adds a source that knows its own key from the beginning.
+    pub(crate) fn add_source_with<T: Source<S> + 'static>(
+        &mut self,
+        name: &str,
+        make: impl FnOnce(SourceKey) -> T,
+    ) -> SourceKey {
+        let key = self.insert_source(name, None, false);
+        if let Some(slot) = self.sources.get_mut(key.0) {
+            slot.source = Some(Box::new(make(key)));
+        }
+        key
     }
 
     fn insert_source(

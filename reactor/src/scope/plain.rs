@@ -120,7 +120,7 @@ impl<S: 'static> Scope<S> {
     }
 
     /// Adds a source that is one closure and ends with the one thing that `register` registers for it.
-    pub(super) fn add_plain<K, E>(
+    pub(crate) fn add_plain<K, E>(
         &mut self,
         name: &str,
         on_event: impl FnMut(&mut S, &mut Scope<S>, Event) -> Result<(), BoxError> + 'static,
@@ -134,7 +134,7 @@ impl<S: 'static> Scope<S> {
 }
 
 /// A source that is one closure.
-struct Plain<H>(H);
+pub(crate) struct Plain<H>(pub(crate) H);
 
 impl<S, H> Source<S> for Plain<H>
 where

@@ -282,6 +282,35 @@ impl<S: 'static> Scope<S> {
         Some(slot.socket)
     }
 
+    /// Has libzmq tell what happens to the socket, under the name of an inproc endpoint.
+    pub(crate) fn begin_monitor(&mut self, key: SocketKey, name: &str) -> Result<(), Error> {
+        let slot = self.touch(key)?;
+        if slot.monitored {
+            return Err(Error::Invalid("a socket has one monitor at a time"));
+        }
+        slot.socket
+            .monitor(name, i32::from(zmq::SocketEvent::ALL.to_raw()))?;
+        slot.monitored = true;
+        Ok(())
+    }
+
+    /// Notes who listens to the socket; where nobody could be registered for it, nothing is told any more.
+    pub(crate) fn link_monitor(
+        &mut self,
+        key: SocketKey,
+        listener: Result<SocketKey, Error>,
+    ) -> Result<SocketKey, Error> {
+        match &listener {
+            Ok(listener) => {
+                if let Some(slot) = self.sockets.get_mut(listener.0) {
+                    slot.listens_to = Some(key);
+                }
+            }
+            Err(_) => self.touch(key)?.stop_monitor(),
+        }
+        listener
+    }
+
     pub(super) fn set_socket_interest(
         &mut self,
         key: SocketKey,
