@@ -1,4 +1,4 @@
-//! The path of a message and the tick of a timer allocate nothing of the reactor's.
+//! The path of a message, the tick of a timer, a ticket and a hook allocate nothing of the reactor's.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 mod common;
@@ -36,7 +36,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 #[test]
-fn a_message_and_a_tick_allocate_nothing() {
+fn a_message_a_tick_a_ticket_and_a_hook_allocate_nothing() {
     for backend in [Backend::Mio, Backend::Polling] {
         let context = zmq::Context::new();
         let (ours, theirs) = pair(&context);
@@ -72,6 +72,24 @@ fn a_message_and_a_tick_allocate_nothing() {
                     Ok(())
                 },
             )
+            .unwrap();
+        let silent = reactor
+            .scope()
+            .add_tickets("silent", Duration::from_micros(700), |_, scope, key, _| {
+                assert!(scope.reset_ticket(key));
+                Ok(())
+            })
+            .unwrap();
+        for about in 0..10 {
+            reactor.scope().issue_ticket(silent, about).unwrap();
+        }
+        reactor
+            .scope()
+            .add_before_sleep("hook", move |_, scope| {
+                let short_lived = scope.issue_ticket(silent, 0)?;
+                assert!(scope.cancel_ticket(short_lived));
+                Ok(())
+            })
             .unwrap();
         let mut state = (0, 0);
         let mut frame = zmq::Message::new();

@@ -307,10 +307,10 @@ impl<S: 'static> Scope<S> {
         let (owner, tag) = (slot.owner, slot.tag);
         self.note_lateness(owner, deadline);
         self.dispatch(state, owner, Event::Timer { tag, key, deadline });
+        self.note(Holder::Source(owner));
         if self.timers.is_spent(key.0) {
             self.cancel_timer(key);
         }
-        self.note(Holder::Source(owner));
     }
 
     fn run_ticket(&mut self, state: &mut S, key: TicketKey) {

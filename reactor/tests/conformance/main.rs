@@ -4,8 +4,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod channels;
 mod descriptors;
+mod metrics;
+mod moments;
+mod monitors;
 mod remote;
 mod sockets;
 mod sources;
+mod tickets;
 mod timing;

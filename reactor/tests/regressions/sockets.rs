@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use reactor::{Backend, Error, Interest, Next, Scope, SocketKey, zmq};
+use reactor::{Backend, Error, Interest, Next, Scope, SocketBuilder, SocketKey, zmq};
 
 use crate::common::{builder, on_both, pair, reactor, turn_idly, turn_until};
 
@@ -12,7 +12,10 @@ on_both!(
     r01_one_read_of_many_leaves_the_rest_readable,
     r02_any_call_from_any_handler_is_followed_by_another_look,
     r02_a_socket_registered_with_a_message_waiting_is_served,
+    r03_an_interest_that_could_only_spin_is_refused,
+    r03_a_router_tells_full_from_gone,
     r07_a_busy_socket_does_not_starve_others_by_changing_the_set,
+    r12_a_handler_that_reads_until_empty_starves_nobody,
 );
 
 /// A message waits on the socket; a call on the same socket makes `ZMQ_FD` silent; the reactor must see it still.
@@ -146,6 +149,71 @@ fn r02_a_socket_registered_with_a_message_waiting_is_served(backend: Backend) {
     turn_until(&mut reactor, &mut 0, |served| *served == 1);
 }
 
+fn r03_an_interest_that_could_only_spin_is_refused(backend: Backend) {
+    let context = zmq::Context::new();
+    let mut reactor = reactor::<u32>(backend);
+    for kind in [zmq::ROUTER, zmq::PUB, zmq::XPUB] {
+        for interest in [Interest::WRITE, Interest::READ | Interest::WRITE] {
+            let socket = context.socket(kind).unwrap();
+            let refused = reactor
+                .scope()
+                .add_socket("socket", socket, interest, |_, _, _, _| Ok(()))
+                .unwrap_err();
+            assert!(matches!(refused.error, Error::Invalid(_)));
+            assert_eq!(refused.returned.get_socket_type(), Ok(kind));
+        }
+        let socket = context.socket(kind).unwrap();
+        let key = reactor
+            .scope()
+            .add_socket("socket", socket, Interest::READ, |_, _, _, _| Ok(()))
+            .unwrap();
+        assert!(reactor.scope().set_interest(key, Interest::WRITE).is_err());
+    }
+    // Nothing is ready, and nobody is called.
+    turn_idly(&mut reactor, &mut 0);
+    assert_eq!(reactor.scope().metrics().events, 0);
+}
+
+/// With `ROUTER_MANDATORY` a peer that has no room and one that is not there are told apart, and neither blocks.
+fn r03_a_router_tells_full_from_gone(backend: Backend) {
+    let context = zmq::Context::new();
+    let router = SocketBuilder::new(zmq::ROUTER)
+        .mandatory()
+        .send_hwm(1)
+        .bind("inproc://r03")
+        .build(&context)
+        .unwrap();
+    let peer = SocketBuilder::new(zmq::DEALER)
+        .identity("peer")
+        .recv_hwm(1)
+        .connect("inproc://r03")
+        .build(&context)
+        .unwrap();
+    let mut reactor = reactor::<u32>(backend);
+    let mut frames = Vec::new();
+    let key = reactor
+        .scope()
+        .add_socket(
+            "router",
+            router,
+            Interest::READ,
+            move |seen, scope, key, _| {
+                *seen += u32::from(scope.recv(key, &mut frames)?);
+                Ok(())
+            },
+        )
+        .unwrap();
+    peer.send("hello", 0).unwrap();
+    turn_until(&mut reactor, &mut 0, |seen| *seen == 1);
+    let scope = reactor.scope();
+    assert!(matches!(
+        scope.send(key, ["nobody", "x"]),
+        Err(Error::Unreachable)
+    ));
+    let full = (0..10).find_map(|_| scope.send(key, ["peer", "x"]).err());
+    assert!(matches!(full, Some(Error::WouldBlock)), "{full:?}");
+}
+
 fn r07_a_busy_socket_does_not_starve_others_by_changing_the_set(backend: Backend) {
     const BUSY: usize = 20_000;
     #[derive(Default)]
@@ -213,4 +281,63 @@ fn r07_a_busy_socket_does_not_starve_others_by_changing_the_set(backend: Backend
         "the others waited for {latest} calls of the busy one"
     );
     turn_until(&mut reactor, &mut seen, |seen| seen.busy == BUSY);
+}
+
+/// The peer is the handler itself: for each message that it takes it sends another, so that there is no end.
+fn r12_a_handler_that_reads_until_empty_starves_nobody(backend: Backend) {
+    #[derive(Default)]
+    struct Seen {
+        endless: usize,
+        at_tick: Option<usize>,
+        at_quiet: Option<usize>,
+    }
+    let context = zmq::Context::new();
+    let (endless, feed) = pair(&context);
+    let (quiet, quiet_feed) = pair(&context);
+    let mut reactor = reactor::<Seen>(backend);
+    feed.send("", 0).unwrap();
+    quiet_feed.send("", 0).unwrap();
+    let mut frames = Vec::new();
+    let scope = reactor.scope();
+    scope
+        .add_socket(
+            "endless",
+            endless,
+            Interest::READ,
+            move |seen: &mut Seen, scope, key, _| {
+                while scope.recv(key, &mut frames)? {
+                    seen.endless += 1;
+                    feed.send("", 0)?;
+                    assert!(seen.endless < 1_000_000, "nobody else got a turn");
+                }
+                Ok(())
+            },
+        )
+        .unwrap();
+    let mut frames = Vec::new();
+    scope
+        .add_socket(
+            "quiet",
+            quiet,
+            Interest::READ,
+            move |seen, scope, key, _| {
+                if scope.recv(key, &mut frames)? {
+                    seen.at_quiet = Some(seen.endless);
+                }
+                Ok(())
+            },
+        )
+        .unwrap();
+    let soon = scope.now() + Duration::from_millis(1);
+    scope
+        .add_timer("tick", soon, |seen, _, _| {
+            seen.at_tick = Some(seen.endless);
+            Ok(Next::Done)
+        })
+        .unwrap();
+    let mut seen = Seen::default();
+    turn_until(&mut reactor, &mut seen, |seen| {
+        seen.at_tick.is_some() && seen.at_quiet.is_some()
+    });
+    assert!(seen.at_quiet.unwrap() <= 32, "its share is 32 messages");
 }
