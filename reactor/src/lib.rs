@@ -164,7 +164,7 @@ pub use crate::keys::{
 };
 pub use crate::metrics::{Metrics, Named};
 pub use crate::monitor::{Connection, MonitorEvent};
-pub use crate::raw::{set_xpub_verboser, stop_monitor};
+pub use crate::raw::set_xpub_verboser;
 pub use crate::reactor::{Builder, Reactor};
 pub use crate::readiness::{Interest, Ready};
 pub use crate::remote::{Handle, Waker};

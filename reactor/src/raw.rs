@@ -28,7 +28,7 @@ pub fn set_xpub_verboser(socket: &mut zmq::Socket, on: bool) -> Result<(), zmq::
 ///
 /// To be called before the PAIR that listens is closed. libzmq's I/O thread hands an event to a monitor that nobody
 /// listens to by waiting for a listener: for ever, and with it everything else that this thread serves.
-pub fn stop_monitor(socket: &mut zmq::Socket) -> Result<(), zmq::Error> {
+pub(crate) fn stop_monitor(socket: &mut zmq::Socket) -> Result<(), zmq::Error> {
     // SAFETY: the pointer comes from a live socket, borrowed exclusively for the length of the call; libzmq takes a
     // null address for the wish to stop.
     let rc = unsafe { zmq_sys::zmq_socket_monitor(socket.as_mut_ptr(), std::ptr::null(), 0) };

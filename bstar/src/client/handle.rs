@@ -104,8 +104,6 @@ impl ClientBuilder {
                 } else {
                     0
                 },
-                monitor_prefix: format!("bstar-client/{nonce:016x}/{server}"),
-                attempts: 0,
             });
         let diallers = diallers.collect();
         drop(context);

@@ -2,12 +2,12 @@
 //!
 //! Each attempt has a socket of its own, and libzmq is told not to reconnect. So what is said of a
 //! link can only be about this one; nothing that waits in a socket is ever sent to the process
-//! that comes after; and no monitor fills up, which would block libzmq's thread, while the host
-//! does not look: an attempt tells a handful of events and then is quiet.
+//! that comes after; and a monitor does not grow while the host does not look: an attempt tells a
+//! handful of events and then is quiet.
 
 use std::time::Duration;
 
-use zmq::SocketEvent;
+use reactor::{Connection, Interest, MonitorEvent, Scope, SocketKey, SourceKey};
 
 use super::{Config, Error};
 use crate::endpoint::Endpoint;
@@ -24,48 +24,54 @@ pub(super) enum Tidings {
     Down,
 }
 
-const UP: [SocketEvent; 1] = [SocketEvent::HANDSHAKE_SUCCEEDED];
-const DOWN: [SocketEvent; 6] = [
-    SocketEvent::DISCONNECTED,
-    SocketEvent::CLOSED,
-    // An attempt that ends before there is a descriptor to close, as with an unknown name.
-    SocketEvent::CONNECT_RETRIED,
-    SocketEvent::HANDSHAKE_FAILED_NO_DETAIL,
-    SocketEvent::HANDSHAKE_FAILED_PROTOCOL,
-    SocketEvent::HANDSHAKE_FAILED_AUTH,
-];
-
 /// Where links to one server come from.
 pub(super) struct Dialler {
     pub(super) context: zmq::Context,
     pub(super) endpoint: String,
     /// The I/O threads that may serve these links, as ZMQ_AFFINITY has it; 0 for any.
     pub(super) affinity: u64,
-    /// First part of the monitors' names, different for each server.
-    pub(super) monitor_prefix: String,
-    /// Attempts so far.
-    pub(super) attempts: u64,
 }
 
 impl Dialler {
-    /// Begins an attempt. Returns the DEALER and the PAIR that tells about it.
-    pub(super) fn dial(&mut self, config: &Config) -> Result<(zmq::Socket, zmq::Socket), Error> {
-        self.attempts += 1;
+    /// Begins an attempt. Returns the DEALER, which is known as `tag`, and the monitor that tells
+    /// about it, known as the next one.
+    pub(super) fn dial<S: 'static>(
+        &self,
+        scope: &mut Scope<S>,
+        me: SourceKey,
+        tag: usize,
+        config: &Config,
+    ) -> Result<(SocketKey, SocketKey), Error> {
         let dealer = self.context.socket(zmq::DEALER)?;
         set_up(&dealer, &self.endpoint, self.affinity, config)?;
-        let name = format!("inproc://{}/{}", self.monitor_prefix, self.attempts);
-        let events = UP
-            .iter()
-            .chain(&DOWN)
-            .map(|event| i32::from(event.to_raw()));
-        dealer.monitor(&name, events.fold(0, |mask, event| mask | event))?;
-        let monitor = self.context.socket(zmq::PAIR)?;
-        monitor.set_linger(0)?;
-        monitor.connect(&name)?;
-        dealer
-            .connect(&self.endpoint)
-            .map_err(|error| rejected(&self.endpoint, error.message()))?;
-        Ok((dealer, monitor))
+        let dealer = scope
+            .own_socket(me, tag, dealer, Interest::READ)
+            .map_err(|rejected| Error::Reactor(rejected.error))?;
+        let begun = self.begin(scope, me, tag + 1, dealer);
+        if begun.is_err() {
+            drop(scope.remove_socket(dealer));
+        }
+        begun
+    }
+
+    fn begin<S: 'static>(
+        &self,
+        scope: &mut Scope<S>,
+        me: SourceKey,
+        tag: usize,
+        dealer: SocketKey,
+    ) -> Result<(SocketKey, SocketKey), Error> {
+        let monitor = scope
+            .own_monitor(me, tag, &self.context, dealer)
+            .map_err(Error::Reactor)?;
+        let connected = scope.with_socket(dealer, |dealer| dealer.connect(&self.endpoint));
+        match connected.map_err(Error::Reactor)? {
+            Ok(()) => Ok((dealer, monitor)),
+            Err(error) => {
+                drop(scope.remove_socket(monitor));
+                Err(rejected(&self.endpoint, error.message()))
+            }
+        }
     }
 }
 
@@ -87,15 +93,18 @@ pub(super) fn rejected(endpoint: &str, reason: &str) -> Error {
     }
 }
 
-/// Reads a monitor's message: the event in two bytes of this machine's order, then a value.
-pub(super) fn read(frame: &[u8]) -> Option<Tidings> {
-    let event = u16::from_ne_bytes(frame.get(..2)?.try_into().ok()?);
-    if UP.iter().any(|known| known.to_raw() == event) {
-        Some(Tidings::Up)
-    } else if DOWN.iter().any(|known| known.to_raw() == event) {
-        Some(Tidings::Down)
-    } else {
-        None
+/// Reads a monitor's message.
+pub(super) fn read(frames: &[zmq::Message]) -> Option<Tidings> {
+    match MonitorEvent::parse(frames)?.what {
+        Connection::HandshakeSucceeded => Some(Tidings::Up),
+        Connection::Disconnected
+        | Connection::Closed
+        // An attempt that ends before there is a descriptor to close, as with an unknown name.
+        | Connection::Retrying(_)
+        | Connection::HandshakeFailed(_)
+        | Connection::HandshakeFailedProtocol(_)
+        | Connection::HandshakeFailedAuth(_) => Some(Tidings::Down),
+        _ => None,
     }
 }
 
@@ -158,18 +167,17 @@ mod tests {
 
     #[test]
     fn a_monitors_message_is_read_and_noise_is_nothing() {
-        let message = |event: SocketEvent| [event.to_raw().to_ne_bytes(), [0; 2], [0; 2]].concat();
-        assert_eq!(
-            read(&message(SocketEvent::HANDSHAKE_SUCCEEDED)),
-            Some(Tidings::Up)
-        );
-        assert_eq!(
-            read(&message(SocketEvent::DISCONNECTED)),
-            Some(Tidings::Down)
-        );
-        assert_eq!(read(&message(SocketEvent::CONNECTED)), None);
-        for noise in [&b""[..], b"\x01", b"\xff\xff\xff\xff\xff\xff"] {
-            assert_eq!(read(noise), None);
-        }
+        let message = |event: zmq::SocketEvent| {
+            let event = [&event.to_raw().to_ne_bytes()[..], &[0; 4]].concat();
+            [event.into(), zmq::Message::from("tcp://127.0.0.1:1")]
+        };
+        let read_of = |event| read(&message(event));
+        use zmq::SocketEvent;
+        assert_eq!(read_of(SocketEvent::HANDSHAKE_SUCCEEDED), Some(Tidings::Up));
+        assert_eq!(read_of(SocketEvent::DISCONNECTED), Some(Tidings::Down));
+        assert_eq!(read_of(SocketEvent::CONNECT_RETRIED), Some(Tidings::Down));
+        assert_eq!(read_of(SocketEvent::CONNECTED), None);
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&["noise".into(), "tcp://127.0.0.1:1".into()]), None);
     }
 }

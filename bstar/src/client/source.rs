@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use reactor::{BoxError, Event, Interest, Scope, SocketKey, Source, SourceKey, TimerKey};
+use reactor::{BoxError, Event, Scope, SocketKey, Source, SourceKey, TimerKey};
 use tracing::debug;
 
 use super::core::{self, Action, Core, RequestId};
@@ -257,7 +257,7 @@ impl<S: 'static> Shared<S> {
                 if !scope.recv(monitor, &mut self.frames)? {
                     break;
                 }
-                match self.frames.first().and_then(|frame| link::read(frame)) {
+                match link::read(&self.frames) {
                     None => {}
                     Some(Tidings::Up) => {
                         debug!(server, "link is up");
@@ -281,7 +281,7 @@ impl<S: 'static> Shared<S> {
 
     fn hang_up(&mut self, scope: &mut Scope<S>, server: usize) {
         if let Some((dealer, monitor)) = self.ports[server].sockets.take() {
-            close_dealer(scope, dealer);
+            drop(scope.remove_socket(dealer));
             drop(scope.remove_socket(monitor));
         }
     }
@@ -300,21 +300,9 @@ impl<S: 'static> Shared<S> {
             return Err(Error::Closed);
         };
         let port = &mut self.ports[server];
-        let (dealer, monitor) = port.dialler.dial(&self.config)?;
-        let tag = server * 2;
-        let dealer = scope
-            .own_socket(me, tag, dealer, Interest::READ)
-            .map_err(from_rejected)?;
-        match scope.own_socket(me, tag + 1, monitor, Interest::READ) {
-            Ok(monitor) => {
-                port.sockets = Some((dealer, monitor));
-                Ok(())
-            }
-            Err(rejected) => {
-                close_dealer(scope, dealer);
-                Err(from_rejected(rejected))
-            }
-        }
+        let sockets = port.dialler.dial(scope, me, server * 2, &self.config)?;
+        port.sockets = Some(sockets);
+        Ok(())
     }
 
     /// Whether the request left.
@@ -333,18 +321,4 @@ impl<S: 'static> Shared<S> {
             }
         }
     }
-}
-
-/// What the end of the socket has to tell must not find the listener gone: libzmq's thread would
-/// wait for one, and no link would ever come up again. So the monitor is stopped first.
-fn close_dealer<S: 'static>(scope: &mut Scope<S>, dealer: SocketKey) {
-    if let Some(mut dealer) = scope.remove_socket(dealer)
-        && let Err(error) = reactor::stop_monitor(&mut dealer)
-    {
-        debug!(%error, "a monitor does not stop");
-    }
-}
-
-fn from_rejected(rejected: reactor::Rejected<zmq::Socket>) -> Error {
-    Error::Reactor(rejected.error)
 }
