@@ -71,9 +71,8 @@ pub struct Scope<S> {
     touched: Vec<crate::SocketKey>,
     /// What is known to be ready, each once.
     ready: Vec<ReadyItem>,
-    /// What is served in this turn, and how far that has got.
-    batch: Vec<ReadyItem>,
-    batch_next: usize,
+    /// What is to be served in this turn.
+    batch: VecDeque<ReadyItem>,
     /// What came due in this turn and did not run yet.
     due_buffer: VecDeque<Due>,
     /// How many ROUTERs hold messages back.
@@ -140,8 +139,7 @@ impl<S: 'static> Scope<S> {
             watched: HashSet::new(),
             touched: Vec::new(),
             ready: Vec::new(),
-            batch: Vec::new(),
-            batch_next: 0,
+            batch: VecDeque::new(),
             due_buffer: VecDeque::new(),
             stuck: 0,
             rotation: 0,

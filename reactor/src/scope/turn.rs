@@ -79,11 +79,6 @@ impl<S: 'static> Scope<S> {
             let name = self.name_of(source);
             self.remove_for(state, source, &name, "its handler panicked".into());
         }
-        for at in self.batch_next..self.batch.len() {
-            self.ready.push(self.batch[at]);
-        }
-        self.batch.clear();
-        self.batch_next = 0;
         if !self.post_buffer.is_empty() || !self.notified_buffer.is_empty() {
             self.waker.wake();
         }
@@ -93,6 +88,7 @@ impl<S: 'static> Scope<S> {
     fn is_busy(&self) -> bool {
         self.stop
             || !self.ready.is_empty()
+            || !self.batch.is_empty()
             || !self.deferred.is_empty()
             || !self.due_buffer.is_empty()
     }
@@ -336,23 +332,32 @@ impl<S: 'static> Scope<S> {
 
     /// Serves those that are ready at this moment, each within its budget, beginning with another in each turn. Who
     /// becomes or stays ready meanwhile is served in the next turn.
+    ///
+    /// Something that comes due meanwhile waits for one share and not for all of them: the rest is left for the next
+    /// turn, in front of everyone else.
     fn run_ready(&mut self, state: &mut S) {
-        if self.ready.is_empty() {
-            return;
+        let rest = self.batch.len();
+        self.batch.extend(self.ready.drain(..));
+        if rest == 0 && !self.batch.is_empty() {
+            let begin = self.rotation % self.batch.len();
+            self.rotation = self.rotation.wrapping_add(1);
+            self.batch.rotate_left(begin);
         }
-        std::mem::swap(&mut self.batch, &mut self.ready);
-        let begin = self.rotation % self.batch.len();
-        self.rotation = self.rotation.wrapping_add(1);
-        self.batch.rotate_left(begin);
-        while let Some(item) = self.batch.get(self.batch_next).copied() {
-            self.batch_next += 1;
+        while let Some(item) = self.batch.pop_front() {
             match item {
                 ReadyItem::Socket(key) => self.run_socket(state, key),
                 ReadyItem::Fd(key) => self.run_fd(state, key),
             }
+            if !self.batch.is_empty() && self.is_due() {
+                return;
+            }
         }
-        self.batch.clear();
-        self.batch_next = 0;
+    }
+
+    /// Whether a timer or a ticket is due by now.
+    fn is_due(&mut self) -> bool {
+        let now = self.mark.unwrap_or_else(|| self.clock.now());
+        self.next_due().is_some_and(|due| due <= now)
     }
 
     fn run_socket(&mut self, state: &mut S, key: SocketKey) {

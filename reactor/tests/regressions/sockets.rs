@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use reactor::{Backend, Error, Interest, Next, Scope, SocketBuilder, SocketKey, zmq};
+use reactor::{Backend, Error, Interest, Next, Scope, SocketBuilder, SocketKey, VirtualClock, zmq};
 
 use crate::common::{builder, on_both, pair, reactor, turn_idly, turn_until};
 
@@ -16,6 +16,8 @@ on_both!(
     r03_a_router_tells_full_from_gone,
     r07_a_busy_socket_does_not_starve_others_by_changing_the_set,
     r12_a_handler_that_reads_until_empty_starves_nobody,
+    r12_a_timer_waits_for_one_share_of_many,
+    r12_a_timer_that_is_always_due_starves_no_socket,
 );
 
 /// A message waits on the socket; a call on the same socket makes `ZMQ_FD` silent; the reactor must see it still.
@@ -340,4 +342,90 @@ fn r12_a_handler_that_reads_until_empty_starves_nobody(backend: Backend) {
         seen.at_tick.is_some() && seen.at_quiet.is_some()
     });
     assert!(seen.at_quiet.unwrap() <= 32, "its share is 32 messages");
+}
+
+/// Each share takes a millisecond of virtual time, and the timer is due after the third.
+fn r12_a_timer_waits_for_one_share_of_many(backend: Backend) {
+    let clock = VirtualClock::new();
+    let context = zmq::Context::new();
+    let mut reactor = builder(backend)
+        .virtual_time(&clock)
+        .build::<Vec<usize>>()
+        .unwrap();
+    let mut feeds = Vec::new();
+    for name in 0..10 {
+        let (ours, feed) = pair(&context);
+        let clock = clock.clone();
+        let mut frames = Vec::new();
+        reactor
+            .scope()
+            .add_socket(
+                "socket",
+                ours,
+                Interest::READ,
+                move |seen: &mut Vec<usize>, scope, key, _| {
+                    if scope.recv(key, &mut frames)? {
+                        clock.advance(Duration::from_millis(1));
+                        seen.push(name);
+                    }
+                    Ok(())
+                },
+            )
+            .unwrap();
+        feed.send("", 0).unwrap();
+        feeds.push(feed);
+    }
+    const TIMER: usize = 100;
+    let soon = reactor.scope().now() + Duration::from_millis(3);
+    reactor
+        .scope()
+        .add_timer("timer", soon, |seen, _, _| {
+            seen.push(TIMER);
+            Ok(Next::Done)
+        })
+        .unwrap();
+    let mut seen = Vec::new();
+    turn_until(&mut reactor, &mut seen, |seen| seen.len() == 11);
+    assert_eq!(seen[3], TIMER, "{seen:?}");
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq((0..10).chain([TIMER])), "each once");
+}
+
+fn r12_a_timer_that_is_always_due_starves_no_socket(backend: Backend) {
+    let context = zmq::Context::new();
+    let mut reactor = builder(backend).budget(1).build::<[usize; 3]>().unwrap();
+    let now = reactor.scope().now();
+    reactor
+        .scope()
+        .add_timer("always due", now, |_, _, deadline| Ok(Next::At(deadline)))
+        .unwrap();
+    let mut feeds = Vec::new();
+    for name in 0..3 {
+        let (ours, feed) = pair(&context);
+        let mut frames = Vec::new();
+        reactor
+            .scope()
+            .add_socket(
+                "socket",
+                ours,
+                Interest::READ,
+                move |seen: &mut [usize; 3], scope, key, _| {
+                    seen[name] += usize::from(scope.recv(key, &mut frames)?);
+                    Ok(())
+                },
+            )
+            .unwrap();
+        for _ in 0..100 {
+            feed.send("", 0).unwrap();
+        }
+        feeds.push(feed);
+    }
+    let mut seen = [0; 3];
+    turn_until(&mut reactor, &mut seen, |seen| {
+        seen.iter().sum::<usize>() == 30
+    });
+    assert!(
+        seen.iter().all(|served| (9..=11).contains(served)),
+        "{seen:?}"
+    );
 }
