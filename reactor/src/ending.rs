@@ -23,6 +23,8 @@ pub enum Ending {
 ///
 /// It ends when the last that holds it does: sockets and clones that live elsewhere keep it alive, and then this
 /// returns [`Ending::Clean`] at once.
+///
+/// To be used in place of [`zmq::Context::destroy`], after which the drop of the context touches what was freed.
 pub fn end_context(context: zmq::Context, bound: Duration) -> Ending {
     drop_within(context, bound)
 }

@@ -72,3 +72,13 @@ pub(crate) fn pair(context: &zmq::Context) -> (zmq::Socket, zmq::Socket) {
     right.connect(&endpoint).unwrap();
     (left, right)
 }
+
+/// Terminates a context on a thread of its own, where it waits until every socket is closed.
+pub(crate) fn terminate(mut context: zmq::Context) -> std::thread::JoinHandle<zmq::Result<()>> {
+    std::thread::spawn(move || {
+        let ended = context.destroy();
+        // Its drop would terminate once more what libzmq has freed by now: the crate knows no better.
+        std::mem::forget(context);
+        ended
+    })
+}

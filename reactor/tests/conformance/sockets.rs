@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reactor::{Backend, Error, Interest, Ready, set_xpub_verboser, zmq};
 
-use crate::common::{BOUND, builder, on_both, pair, reactor, turn_idly, turn_until};
+use crate::common::{BOUND, builder, on_both, pair, reactor, terminate, turn_idly, turn_until};
 
 on_both!(
     an_echo_server_answers_over_tcp,
@@ -316,9 +316,9 @@ fn a_linger_without_limit_gets_one(backend: Backend) {
 }
 
 fn a_socket_of_an_ended_context_is_refused_and_handed_back(backend: Backend) {
-    let mut context = zmq::Context::new();
+    let context = zmq::Context::new();
     let socket = context.socket(zmq::DEALER).unwrap();
-    let ender = std::thread::spawn(move || context.destroy());
+    let ender = terminate(context);
     // The end has begun when the socket says so; it is complete when the socket is closed.
     let end = Instant::now() + BOUND;
     while socket.get_events().is_ok() {
@@ -340,7 +340,7 @@ fn a_socket_of_an_ended_context_is_refused_and_handed_back(backend: Backend) {
 }
 
 fn the_end_of_a_context_is_reported_once(backend: Backend) {
-    let mut context = zmq::Context::new();
+    let context = zmq::Context::new();
     let socket = context.socket(zmq::DEALER).unwrap();
     let mut reactor = reactor::<Vec<Ready>>(backend);
     let key = reactor
@@ -359,7 +359,7 @@ fn the_end_of_a_context_is_reported_once(backend: Backend) {
             },
         )
         .unwrap();
-    let ender = std::thread::spawn(move || context.destroy());
+    let ender = terminate(context);
     let mut seen = Vec::new();
     turn_until(&mut reactor, &mut seen, |seen| !seen.is_empty());
     turn_idly(&mut reactor, &mut seen);
