@@ -147,6 +147,8 @@ mod readiness;
 mod remote;
 mod scope;
 mod signals;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod socket;
 mod source;
 mod tickets;

@@ -1,0 +1,190 @@
+//! A node of the pair as the simulation sees it: what the host on the reactor does, without a reactor.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use bstar::core::{Answer, Config, Event, Machine, Output, Role, State, Table};
+use reactor::sim::{self, HostId, Life, LinkChange};
+
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The frames of one message on the state channel, as they are on the wire.
+#[derive(Clone, Debug)]
+pub struct Frames(Vec<Vec<u8>>);
+
+impl fmt::Display for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let frames: Vec<_> = self.0.iter().map(|frame| String::from_utf8_lossy(frame)).collect();
+        f.write_str(&frames.join(" | "))
+    }
+}
+
+/// Who wants something of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A client.
+    Request,
+    /// An operator.
+    StepBack,
+}
+
+/// An activation.
+#[derive(Clone, Copy, Debug)]
+pub struct Activation {
+    pub epoch: u64,
+    pub cause: Event,
+}
+
+pub struct PairNode {
+    pub machine: Machine,
+    /// Of this life, in order.
+    pub activations: Vec<Activation>,
+    /// What the last message was: the epoch of its second frame, if it had one.
+    pub told_epoch: Option<u64>,
+    /// When a message came, on this host's clock.
+    pub heard: Option<Instant>,
+    /// What it did that it must not do.
+    pub broken: Option<String>,
+    peer: HostId,
+    outputs: VecDeque<sim::Output<Frames>>,
+}
+
+impl PairNode {
+    pub fn new(table: &'static Table, life: Life, now: Instant) -> PairNode {
+        let config = Config::new(Role::ALL[life.host]).with_heartbeat(HEARTBEAT).unwrap();
+        PairNode {
+            machine: Machine::with_table(config, table, life.random, now),
+            activations: Vec::new(),
+            told_epoch: None,
+            heard: None,
+            broken: None,
+            peer: 1 - life.host,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Whether a request that came now would be served without a vote.
+    pub fn serves(&self, now: Instant) -> bool {
+        self.machine.relies_until().is_some_and(|until| now <= until)
+    }
+
+    /// Does what the machine wants done.
+    fn flush(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            let role = self.machine.config().role();
+            self.outputs.push_back(match output {
+                Output::Publish { state, metadata } => {
+                    let mut frames = vec![vec![state.digit()]];
+                    frames.extend(metadata.map(|text| text.to_string().into_bytes()));
+                    sim::Output::Send {
+                        to: self.peer,
+                        message: Frames(frames),
+                    }
+                }
+                Output::Transition(t) => {
+                    if t.to == State::Active {
+                        let (epoch, cause) = (t.epoch, t.cause);
+                        self.activations.push(Activation { epoch, cause });
+                    }
+                    let (from, to) = (t.from.name(role), t.to.name(role));
+                    sim::Output::Note(format!("{from} -> {to} by {} in epoch {}", t.row, t.epoch))
+                }
+                Output::Fatal(fatal) => sim::Output::Exit(format!("{}: {fatal}", fatal.row)),
+                Output::NeverPaired => sim::Output::Note("was never paired, and refuses".into()),
+                // The simulated link dials by itself.
+                Output::Redial => continue,
+                other => sim::Output::Note(format!("{other:?}")),
+            });
+        }
+    }
+
+    /// As the host decides: after a change it asks the machine again.
+    fn decide(&mut self, now: Instant) {
+        let before = self.machine.state();
+        let mut answer = self.ask(now);
+        if self.machine.state() != before {
+            answer = self.ask(now);
+        }
+        if answer == Answer::Accept && !self.serves(now) {
+            self.broken = Some("accept only when relied upon: it is not".into());
+        }
+    }
+
+    fn ask(&mut self, now: Instant) -> Answer {
+        let answer = self.machine.handle_request(now);
+        let state = self.machine.state();
+        if (answer == Answer::Accept) != (state == State::Active) {
+            self.broken = Some(format!("accept if active, and only then: {answer:?} in {state:?}"));
+        }
+        self.flush();
+        answer
+    }
+}
+
+impl sim::Node for PairNode {
+    type Message = Frames;
+    type Input = Ask;
+
+    fn handle_message(&mut self, _: HostId, Frames(frames): Frames, now: Instant) {
+        let text = frames.get(1).map(|text| String::from_utf8_lossy(text));
+        let epoch = text.as_deref().and_then(|text| text.split(' ').find_map(|word| word.strip_prefix("epoch=")));
+        self.told_epoch = epoch.and_then(|epoch| epoch.parse().ok());
+        self.machine.handle_peer(&frames, now);
+        self.heard = Some(now);
+        self.flush();
+        if self.machine.status(now).counters.garbage > 0 {
+            self.broken = Some("what a node says is understood: it is not".into());
+        }
+    }
+
+    fn handle_input(&mut self, input: Ask, now: Instant) {
+        match input {
+            Ask::Request => self.decide(now),
+            Ask::StepBack => {
+                if let Err(error) = self.machine.handle_step_back(now) {
+                    self.outputs.push_back(sim::Output::Note(error.to_string()));
+                }
+                self.flush();
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.machine.handle_timeout(now);
+        self.flush();
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        Some(self.machine.next_deadline())
+    }
+
+    fn handle_link(&mut self, _: HostId, change: LinkChange, now: Instant) {
+        match change {
+            LinkChange::Up { connection } => {
+                self.machine.handle_subscription(b"\x01", Some(connection), now);
+                // The two subscriptions may be read in one go, or not.
+                if connection % 2 == 1 {
+                    self.flush();
+                }
+                self.machine.handle_subscription(b"\x01bstar/1", Some(connection), now);
+            }
+            LinkChange::Down { .. } => {
+                // libzmq does not say whose these were.
+                self.machine.handle_subscription(b"\x00", None, now);
+                self.machine.handle_subscription(b"\x00bstar/1", None, now);
+            }
+        }
+        self.machine.handle_subscriptions_read();
+        self.flush();
+    }
+
+    fn handle_stop(&mut self, now: Instant) {
+        self.machine.handle_stop(now);
+        self.flush();
+    }
+
+    fn poll_output(&mut self) -> Option<sim::Output<Frames>> {
+        self.outputs.pop_front()
+    }
+}
