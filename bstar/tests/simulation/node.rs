@@ -7,57 +7,65 @@ use std::time::{Duration, Instant};
 use bstar::core::{Answer, Config, Event, Machine, Output, Role, State, Table};
 use reactor::sim::{self, HostId, Life, LinkChange};
 
-pub const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The frames of one message on the state channel, as they are on the wire.
 #[derive(Clone, Debug)]
-pub struct Frames(Vec<Vec<u8>>);
+pub(crate) struct Frames(Vec<Vec<u8>>);
 
 impl fmt::Display for Frames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let frames: Vec<_> = self.0.iter().map(|frame| String::from_utf8_lossy(frame)).collect();
+        let frames: Vec<_> = self
+            .0
+            .iter()
+            .map(|frame| String::from_utf8_lossy(frame))
+            .collect();
         f.write_str(&frames.join(" | "))
     }
 }
 
 /// Who wants something of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// A client.
     Request,
     /// An operator.
     StepBack,
 }
 
-/// An activation.
+/// An activation, and what the node knew of its peer by the count of this test.
 #[derive(Clone, Copy, Debug)]
-pub struct Activation {
-    pub epoch: u64,
-    pub cause: Event,
+pub(crate) struct Activation {
+    pub(crate) epoch: u64,
+    pub(crate) cause: Event,
+    /// How long the peer had been silent, on this host's clock.
+    pub(crate) silence: Duration,
 }
 
-pub struct PairNode {
-    pub machine: Machine,
+pub(crate) struct PairNode {
+    pub(crate) machine: Machine,
     /// Of this life, in order.
-    pub activations: Vec<Activation>,
-    /// What the last message was: the epoch of its second frame, if it had one.
-    pub told_epoch: Option<u64>,
-    /// When a message came, on this host's clock.
-    pub heard: Option<Instant>,
+    pub(crate) activations: Vec<Activation>,
+    /// The epoch of the last message, if it said that the peer is active, and in which epoch.
+    pub(crate) told_epoch: Option<u64>,
+    /// Since when the peer has been silent, on this host's clock: the last message, or the start.
+    pub(crate) silent_since: Instant,
     /// What it did that it must not do.
-    pub broken: Option<String>,
+    pub(crate) broken: Option<String>,
     peer: HostId,
     outputs: VecDeque<sim::Output<Frames>>,
 }
 
 impl PairNode {
-    pub fn new(table: &'static Table, life: Life, now: Instant) -> PairNode {
-        let config = Config::new(Role::ALL[life.host]).with_heartbeat(HEARTBEAT).unwrap();
+    pub(crate) fn new(table: &'static Table, life: Life, now: Instant) -> PairNode {
+        let config = Config::new(Role::ALL[life.host])
+            .with_heartbeat(HEARTBEAT)
+            .unwrap();
         PairNode {
             machine: Machine::with_table(config, table, life.random, now),
             activations: Vec::new(),
             told_epoch: None,
-            heard: None,
+            silent_since: now,
             broken: None,
             peer: 1 - life.host,
             outputs: VecDeque::new(),
@@ -65,12 +73,14 @@ impl PairNode {
     }
 
     /// Whether a request that came now would be served without a vote.
-    pub fn serves(&self, now: Instant) -> bool {
-        self.machine.relies_until().is_some_and(|until| now <= until)
+    pub(crate) fn serves(&self, now: Instant) -> bool {
+        self.machine
+            .relies_until()
+            .is_some_and(|until| now <= until)
     }
 
     /// Does what the machine wants done.
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Instant) {
         while let Some(output) = self.machine.poll_output() {
             let role = self.machine.config().role();
             self.outputs.push_back(match output {
@@ -84,8 +94,11 @@ impl PairNode {
                 }
                 Output::Transition(t) => {
                     if t.to == State::Active {
-                        let (epoch, cause) = (t.epoch, t.cause);
-                        self.activations.push(Activation { epoch, cause });
+                        self.activations.push(Activation {
+                            epoch: t.epoch,
+                            cause: t.cause,
+                            silence: now - self.silent_since,
+                        });
                     }
                     let (from, to) = (t.from.name(role), t.to.name(role));
                     sim::Output::Note(format!("{from} -> {to} by {} in epoch {}", t.row, t.epoch))
@@ -115,9 +128,11 @@ impl PairNode {
         let answer = self.machine.handle_request(now);
         let state = self.machine.state();
         if (answer == Answer::Accept) != (state == State::Active) {
-            self.broken = Some(format!("accept if active, and only then: {answer:?} in {state:?}"));
+            self.broken = Some(format!(
+                "accept if active, and only then: {answer:?} in {state:?}"
+            ));
         }
-        self.flush();
+        self.flush(now);
         answer
     }
 }
@@ -128,11 +143,16 @@ impl sim::Node for PairNode {
 
     fn handle_message(&mut self, _: HostId, Frames(frames): Frames, now: Instant) {
         let text = frames.get(1).map(|text| String::from_utf8_lossy(text));
-        let epoch = text.as_deref().and_then(|text| text.split(' ').find_map(|word| word.strip_prefix("epoch=")));
-        self.told_epoch = epoch.and_then(|epoch| epoch.parse().ok());
+        let epoch = text
+            .as_deref()
+            .and_then(|text| text.split(' ').find_map(|word| word.strip_prefix("epoch=")));
+        let active = frames[0] == b"3";
+        self.told_epoch = epoch
+            .and_then(|epoch| epoch.parse().ok())
+            .filter(|_| active);
         self.machine.handle_peer(&frames, now);
-        self.heard = Some(now);
-        self.flush();
+        self.flush(now);
+        self.silent_since = now;
         if self.machine.status(now).counters.garbage > 0 {
             self.broken = Some("what a node says is understood: it is not".into());
         }
@@ -145,14 +165,14 @@ impl sim::Node for PairNode {
                 if let Err(error) = self.machine.handle_step_back(now) {
                     self.outputs.push_back(sim::Output::Note(error.to_string()));
                 }
-                self.flush();
+                self.flush(now);
             }
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         self.machine.handle_timeout(now);
-        self.flush();
+        self.flush(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -162,12 +182,14 @@ impl sim::Node for PairNode {
     fn handle_link(&mut self, _: HostId, change: LinkChange, now: Instant) {
         match change {
             LinkChange::Up { connection } => {
-                self.machine.handle_subscription(b"\x01", Some(connection), now);
+                self.machine
+                    .handle_subscription(b"\x01", Some(connection), now);
                 // The two subscriptions may be read in one go, or not.
                 if connection % 2 == 1 {
-                    self.flush();
+                    self.flush(now);
                 }
-                self.machine.handle_subscription(b"\x01bstar/1", Some(connection), now);
+                self.machine
+                    .handle_subscription(b"\x01bstar/1", Some(connection), now);
             }
             LinkChange::Down { .. } => {
                 // libzmq does not say whose these were.
@@ -176,12 +198,12 @@ impl sim::Node for PairNode {
             }
         }
         self.machine.handle_subscriptions_read();
-        self.flush();
+        self.flush(now);
     }
 
     fn handle_stop(&mut self, now: Instant) {
         self.machine.handle_stop(now);
-        self.flush();
+        self.flush(now);
     }
 
     fn poll_output(&mut self) -> Option<sim::Output<Frames>> {

@@ -82,7 +82,10 @@ mod tests {
         // If this fails, seeds that were noted down no longer replay what they did.
         let mut random = Random::new(1, Stream::Plan);
         let drawn = [random.next(), random.next(), random.below(1000)];
-        assert_eq!(drawn, [474_395_863_859_787_262, 12_088_038_987_844_520_484, 541]);
+        assert_eq!(
+            drawn,
+            [474_395_863_859_787_262, 12_088_038_987_844_520_484, 541]
+        );
         let mut other = Random::new(1, Stream::Link(0));
         assert_ne!(other.next(), drawn[0]);
     }
