@@ -70,7 +70,7 @@ impl Pair {
                 Event::PeerInitial => {
                     if let (Cause::Message { sent, .. }, Some(since)) =
                         (cause, self.active_since[1 - host])
-                        && sent >= since
+                        && sent > since
                     {
                         return Err("no word of an active is stale: it said that it is not".into());
                     }
