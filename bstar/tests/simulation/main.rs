@@ -8,11 +8,11 @@ mod pair;
 
 use std::time::Duration;
 
-use bstar::core::{GUIDE, PAIR, Table};
+use bstar::core::{GUIDE, PAIR};
 use reactor::sim::{Counts, Faults, Kind, Link, Load, Report, Search, SearchError, Seeds, Sim, ms};
 
-use crate::node::Ask;
-use crate::pair::{Pair, TIMEOUT};
+use crate::node::{Ask, TIMEOUT};
+use crate::pair::Pair;
 
 /// From then on nothing fails.
 const QUIET_FROM: Duration = Duration::from_secs(40);
@@ -62,12 +62,9 @@ fn faults() -> Faults<Ask> {
         .input(2, 1, Ask::StepBack)
 }
 
-fn search(
-    faults: Faults<Ask>,
-    table: &'static Table,
-    seeds: Seeds,
-) -> Result<Counts, SearchError<Ask>> {
-    Search::new(sim(), faults).run(seeds, |_| Pair::new(table))
+fn search(faults: Faults<Ask>) -> Result<Counts, SearchError<Ask>> {
+    let seeds = Seeds::from_env(SEEDS)?;
+    Search::new(sim(), faults).run(seeds, |_| Pair::new(&PAIR))
 }
 
 /// What was met, or the report of what is broken.
@@ -114,20 +111,21 @@ const USUAL: [Kind; 12] = [
 
 #[test]
 fn the_pair_serves_again_whatever_went_wrong() {
-    let counts = met(search(faults(), &PAIR, Seeds::from_env(SEEDS).unwrap()));
+    let counts = met(search(faults()));
     assert_met(&counts, &USUAL);
 }
 
 #[test]
 fn the_pair_serves_again_with_those_that_are_left() {
     let faults = faults().weight(Kind::Die, 3);
-    let counts = met(search(faults, &PAIR, Seeds::from_env(SEEDS).unwrap()));
+    let counts = met(search(faults));
     assert_met(&counts, &[Kind::Die, Kind::Crash, Kind::Stop]);
 }
 
 /// What the search finds in the Guide's table.
 fn guides_report() -> Report<Ask> {
-    match search(faults(), &GUIDE, Seeds::first(100)) {
+    let search = Search::new(sim(), faults());
+    match search.run(Seeds::first(100), |_| Pair::outcome_of(&GUIDE)) {
         Err(SearchError::Broken(report)) => *report,
         other => panic!("the Guide's table has dead ends: {other:?}"),
     }
@@ -152,7 +150,7 @@ fn what_was_found_replays_byte_for_byte() {
     let report = guides_report();
     let again = || {
         sim()
-            .run(report.seed, &report.schedule, Pair::new(&GUIDE))
+            .run(report.seed, &report.schedule, Pair::outcome_of(&GUIDE))
             .unwrap()
     };
     assert_eq!(again().broken.as_ref(), Some(&report.broken));

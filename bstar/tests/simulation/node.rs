@@ -8,6 +8,9 @@ use bstar::core::{Answer, Config, Event, Machine, Output, Role, State, Table};
 use reactor::sim::{self, HostId, Life, LinkChange};
 
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+/// After a longer one the peer may have taken over.
+const LONGEST_GAP: Duration = Duration::from_secs(1);
 
 /// The frames of one message on the state channel, as they are on the wire.
 #[derive(Clone, Debug)]
@@ -48,8 +51,10 @@ pub(crate) struct PairNode {
     pub(crate) activations: Vec<Activation>,
     /// The epoch of the last message, if it said that the peer is active, and in which epoch.
     pub(crate) told_epoch: Option<u64>,
-    /// Since when the peer has been silent, on this host's clock: the last message, or the start.
-    pub(crate) silent_since: Instant,
+    /// Since when the peer has been silent, on this host's clock: since its last message, or since this node started,
+    /// woke from a pause, or stepped back.
+    silent_since: Instant,
+    last_call: Instant,
     /// What it did that it must not do.
     pub(crate) broken: Option<String>,
     peer: HostId,
@@ -66,6 +71,7 @@ impl PairNode {
             activations: Vec::new(),
             told_epoch: None,
             silent_since: now,
+            last_call: now,
             broken: None,
             peer: 1 - life.host,
             outputs: VecDeque::new(),
@@ -77,6 +83,23 @@ impl PairNode {
         self.machine
             .relies_until()
             .is_some_and(|until| now <= until)
+    }
+
+    /// Calls the machine, and does what it wants done.
+    fn call<T>(&mut self, now: Instant, what: impl FnOnce(&mut Machine) -> T) -> T {
+        let late = now - self.last_call > LONGEST_GAP;
+        let before = (self.machine.state(), self.machine.epoch());
+        self.last_call = now;
+        if late {
+            self.silent_since = now;
+        }
+        let result = what(&mut self.machine);
+        let same = before == (self.machine.state(), self.machine.epoch());
+        if late && before.0 == State::Active && same {
+            self.broken = Some("who was away resigns: it is active still".into());
+        }
+        self.flush(now);
+        result
     }
 
     /// Does what the machine wants done.
@@ -93,6 +116,9 @@ impl PairNode {
                     }
                 }
                 Output::Transition(t) => {
+                    if t.to == State::Resigned {
+                        self.silent_since = now;
+                    }
                     if t.to == State::Active {
                         self.activations.push(Activation {
                             epoch: t.epoch,
@@ -125,14 +151,13 @@ impl PairNode {
     }
 
     fn ask(&mut self, now: Instant) -> Answer {
-        let answer = self.machine.handle_request(now);
+        let answer = self.call(now, |machine| machine.handle_request(now));
         let state = self.machine.state();
         if (answer == Answer::Accept) != (state == State::Active) {
             self.broken = Some(format!(
                 "accept if active, and only then: {answer:?} in {state:?}"
             ));
         }
-        self.flush(now);
         answer
     }
 }
@@ -150,8 +175,7 @@ impl sim::Node for PairNode {
         self.told_epoch = epoch
             .and_then(|epoch| epoch.parse().ok())
             .filter(|_| active);
-        self.machine.handle_peer(&frames, now);
-        self.flush(now);
+        self.call(now, |machine| machine.handle_peer(&frames, now));
         self.silent_since = now;
         if self.machine.status(now).counters.garbage > 0 {
             self.broken = Some("what a node says is understood: it is not".into());
@@ -162,17 +186,15 @@ impl sim::Node for PairNode {
         match input {
             Ask::Request => self.decide(now),
             Ask::StepBack => {
-                if let Err(error) = self.machine.handle_step_back(now) {
+                if let Err(error) = self.call(now, |machine| machine.handle_step_back(now)) {
                     self.outputs.push_back(sim::Output::Note(error.to_string()));
                 }
-                self.flush(now);
             }
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
-        self.flush(now);
+        self.call(now, |machine| machine.handle_timeout(now));
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -180,30 +202,40 @@ impl sim::Node for PairNode {
     }
 
     fn handle_link(&mut self, _: HostId, change: LinkChange, now: Instant) {
-        match change {
-            LinkChange::Up { connection } => {
-                self.machine
-                    .handle_subscription(b"\x01", Some(connection), now);
-                // The two subscriptions may be read in one go, or not.
-                if connection % 2 == 1 {
-                    self.flush(now);
-                }
-                self.machine
-                    .handle_subscription(b"\x01bstar/1", Some(connection), now);
-            }
-            LinkChange::Down { .. } => {
-                // libzmq does not say whose these were.
-                self.machine.handle_subscription(b"\x00", None, now);
-                self.machine.handle_subscription(b"\x00bstar/1", None, now);
-            }
+        // The two subscriptions of a connection may be read in one go, or not.
+        let in_one_go = match change {
+            LinkChange::Up { connection } => connection % 2 == 0,
+            LinkChange::Down { .. } => true,
+        };
+        // libzmq does not say whose they were when it takes them back.
+        let messages: [(&[u8], _); 2] = match change {
+            LinkChange::Up { connection } => [
+                (b"\x01", Some(connection)),
+                (b"\x01bstar/1", Some(connection)),
+            ],
+            LinkChange::Down { .. } => [(b"\x00", None), (b"\x00bstar/1", None)],
+        };
+        let handle = |machine: &mut Machine, (message, connection)| {
+            machine.handle_subscription(message, connection, now);
+        };
+        let [first, second] = messages;
+        if in_one_go {
+            self.call(now, |machine| {
+                handle(machine, first);
+                handle(machine, second);
+                machine.handle_subscriptions_read();
+            });
+        } else {
+            self.call(now, |machine| handle(machine, first));
+            self.call(now, |machine| {
+                handle(machine, second);
+                machine.handle_subscriptions_read();
+            });
         }
-        self.machine.handle_subscriptions_read();
-        self.flush(now);
     }
 
     fn handle_stop(&mut self, now: Instant) {
-        self.machine.handle_stop(now);
-        self.flush(now);
+        self.call(now, |machine| machine.handle_stop(now));
     }
 
     fn poll_output(&mut self) -> Option<sim::Output<Frames>> {
