@@ -65,7 +65,7 @@ impl PairNode {
     pub(crate) fn new(table: &'static Table, life: Life, now: Instant) -> PairNode {
         let config = Config::new(Role::ALL[life.host])
             .with_heartbeat(HEARTBEAT)
-            .unwrap();
+            .expect("the heartbeat is in range");
         PairNode {
             machine: Machine::with_table(config, table, life.random, now),
             activations: Vec::new(),

@@ -376,7 +376,7 @@ struct Ms(Duration);
 
 impl fmt::Display for Ms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.subsec_nanos() % 1_000_000 == 0 && self.0 <= MAX_SPAN {
+        if self.0.subsec_nanos().is_multiple_of(1_000_000) && self.0 <= MAX_SPAN {
             write!(f, "ms({})", self.0.as_millis())
         } else {
             write!(f, "Duration::from_nanos({})", self.0.as_nanos())

@@ -138,7 +138,7 @@ impl Timeline {
         let host = entry.host.map_or("", name);
         let what = match &entry.what {
             What::Starts { life } => format!("starts, life {life}"),
-            What::Gone(how) => format!("{how}"),
+            What::Gone(how) => how.to_string(),
             What::Exits(why) => format!("EXITS by itself: {why}"),
             What::Delivered {
                 from,
