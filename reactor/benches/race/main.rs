@@ -8,10 +8,11 @@
 //!
 //! Each run is a process of its own, for every contestant alike, **pinned to one CPU** unless the test says otherwise:
 //! across two, the waking of the other CPU covers everything else. Where all happens on one thread that never sleeps
-//! (sockets, timers, tickets) its time on the CPU is measured, so that other programs do not count. Rounds are interleaved: each has every contestant
-//! run once in every test, in an order that rotates, so that what disturbs the machine for a while disturbs all. What
-//! is printed are medians, and the quartiles beside them; what counts are the ratios. Every message has a number
-//! that its receiver checks, and who does not dispatch as many as it was asked for is out.
+//! (sockets, timers, tickets) its time on the CPU is measured, so that other programs do not count. Rounds are
+//! interleaved: each has every contestant run once in every test, in an order that rotates, so that what disturbs the
+//! machine for a while disturbs all. What is printed are medians, and the quartiles beside them; what counts are the
+//! ratios. Every message has a number that its receiver checks, and who does not dispatch as many as it was asked for
+//! is out.
 //!
 //! # Ours, twice
 //!
