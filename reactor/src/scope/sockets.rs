@@ -91,6 +91,44 @@ impl SocketSlot {
         }
     }
 
+    /// Receives a message into frames that are used again, if the share of this turn allows it.
+    fn recv(&mut self, frames: &mut Vec<zmq::Message>) -> Result<bool, Error> {
+        if self.limited && self.share == Some(0) {
+            return Ok(false);
+        }
+        let mut count = 0;
+        loop {
+            if count == frames.len() {
+                frames.push(zmq::Message::new());
+            }
+            let frame = &mut frames[count];
+            match self.socket.recv(frame, zmq::DONTWAIT) {
+                Ok(()) => {}
+                Err(zmq::Error::EINTR) => continue,
+                Err(zmq::Error::EAGAIN) if count == 0 => {
+                    // To find that out, libzmq did all its work: this is as good as reading `ZMQ_EVENTS`, as far as
+                    // reading goes.
+                    if !self.interest.is_write() {
+                        self.knowledge = Knowledge::Sure;
+                        self.events.readable = false;
+                    }
+                    return Ok(false);
+                }
+                Err(error) => return Err(Error::Zmq(error)),
+            }
+            count += 1;
+            if !frame.get_more() {
+                break;
+            }
+        }
+        frames.truncate(count);
+        self.share = self.share.map(|left| left.saturating_sub(1));
+        if !self.interest.is_write() {
+            self.knowledge = Knowledge::Received;
+        }
+        Ok(true)
+    }
+
     /// Reads `ZMQ_EVENTS` if somebody used the socket.
     #[inline]
     pub(super) fn refresh(&mut self) {
@@ -194,9 +232,9 @@ impl<S: 'static> Scope<S> {
         let slot = self.list(key)?;
         slot.used();
         let mut frames = frames.into_iter().map(Into::into).peekable();
-        let first = frames
-            .next()
-            .ok_or(Error::Invalid("a message has at least one frame"))?;
+        let Some(first) = frames.next() else {
+            return Err(Error::Invalid("a message has at least one frame"));
+        };
         if slot.outbox.is_some() {
             slot.send_or_queue(first, frames)
         } else {
@@ -204,47 +242,21 @@ impl<S: 'static> Scope<S> {
         }
     }
 
-    /// Receives one whole message into `frames`, which is cleared first. `false`: there is none for now, and `frames` is
-    /// empty. Never blocks.
+    /// Receives one whole message into `frames`, in place of what is in there. `false`: there is none for now, and
+    /// `frames` is empty. Never blocks.
     ///
     /// The handler that a socket was [added](Self::add_socket) with gets as many messages a turn as the
     /// [budget](crate::Builder::budget) allows; then this says `false`, and the rest comes in the next turn. So a handler
     /// that reads until there is none does not starve the others.
     pub fn recv(&mut self, key: SocketKey, frames: &mut Vec<zmq::Message>) -> Result<bool, Error> {
-        frames.clear();
-        let slot = self.touch(key)?;
-        if slot.limited && slot.share == Some(0) {
-            return Ok(false);
+        let received = match self.touch(key) {
+            Ok(slot) => slot.recv(frames),
+            Err(error) => Err(error),
+        };
+        if !matches!(received, Ok(true)) {
+            frames.clear();
         }
-        loop {
-            let mut frame = zmq::Message::new();
-            match slot.socket.recv(&mut frame, zmq::DONTWAIT) {
-                Ok(()) => {}
-                Err(zmq::Error::EINTR) => continue,
-                Err(zmq::Error::EAGAIN) if frames.is_empty() => {
-                    // To find that out, libzmq did all its work: this is as good as reading `ZMQ_EVENTS`, as far as
-                    // reading goes.
-                    if !slot.interest.is_write() {
-                        slot.knowledge = Knowledge::Sure;
-                        slot.events.readable = false;
-                    }
-                    return Ok(false);
-                }
-                Err(error) => {
-                    frames.clear();
-                    return Err(Error::Zmq(error));
-                }
-            }
-            let more = frame.get_more();
-            frames.push(frame);
-            if !more {
-                slot.share = slot.share.map(|left| left.saturating_sub(1));
-                if !slot.interest.is_write() {
-                    slot.knowledge = Knowledge::Received;
-                }
-                return Ok(true);
-            }
-        }
+        received
     }
 
     /// Lends the socket for whatever else is to be done with it: options, endpoints, monitors.
@@ -333,7 +345,9 @@ impl<S: 'static> Scope<S> {
     /// Has the socket looked at before the next sleep.
     #[inline]
     fn list(&mut self, key: SocketKey) -> Result<&mut SocketSlot, Error> {
-        let slot = self.sockets.get_mut(key.0).ok_or(Error::Stale)?;
+        let Some(slot) = self.sockets.get_mut(key.0) else {
+            return Err(Error::Stale);
+        };
         if !slot.listed {
             slot.listed = true;
             self.touched.push(key);
@@ -343,6 +357,9 @@ impl<S: 'static> Scope<S> {
 
     /// Looks at every socket that was touched, and queues those that are ready.
     pub(super) fn settle(&mut self) {
+        if self.touched.is_empty() {
+            return;
+        }
         let mut touched = std::mem::take(&mut self.touched_buffer);
         std::mem::swap(&mut touched, &mut self.touched);
         for key in touched.drain(..) {

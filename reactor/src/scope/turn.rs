@@ -12,7 +12,7 @@ use crate::backend::{Token, Until};
 use crate::clock::Clock;
 use crate::metrics::Holder;
 use crate::{
-    BoxError, Error, ErrorPolicy, Event, FdKey, Ready, Removal, SocketKey, SourceKey,
+    BoxError, Error, ErrorPolicy, Event, FdKey, Ready, Removal, SocketKey, Source, SourceKey,
     TicketClassKey, TicketKey, TimerKey,
 };
 
@@ -336,21 +336,32 @@ impl<S: 'static> Scope<S> {
     /// Something that comes due meanwhile waits for one share and not for all of them: the rest is left for the next
     /// turn, in front of everyone else.
     fn run_ready(&mut self, state: &mut S) {
+        if self.batch.is_empty() && self.ready.len() <= 1 {
+            // One alone, as in nearly every turn, needs no order.
+            if let Some(item) = self.ready.pop() {
+                self.run_item(state, item);
+            }
+            return;
+        }
         let rest = self.batch.len();
         self.batch.extend(self.ready.drain(..));
-        if rest == 0 && !self.batch.is_empty() {
+        if rest == 0 {
             let begin = self.rotation % self.batch.len();
             self.rotation = self.rotation.wrapping_add(1);
             self.batch.rotate_left(begin);
         }
         while let Some(item) = self.batch.pop_front() {
-            match item {
-                ReadyItem::Socket(key) => self.run_socket(state, key),
-                ReadyItem::Fd(key) => self.run_fd(state, key),
-            }
+            self.run_item(state, item);
             if !self.batch.is_empty() && self.is_due() {
                 return;
             }
+        }
+    }
+
+    fn run_item(&mut self, state: &mut S, item: ReadyItem) {
+        match item {
+            ReadyItem::Socket(key) => self.run_socket(state, key),
+            ReadyItem::Fd(key) => self.run_fd(state, key),
         }
     }
 
@@ -361,19 +372,49 @@ impl<S: 'static> Scope<S> {
     }
 
     fn run_socket(&mut self, state: &mut S, key: SocketKey) {
-        let budget = self.budget;
         let Some(slot) = self.sockets.get_mut(key.0) else {
             return;
         };
         slot.queued = false;
-        let owner = slot.owner;
-        let mut left = budget;
-        while left > 0 {
-            let first = left == budget;
+        slot.refresh();
+        let (owner, tag) = (slot.owner, slot.tag);
+        if slot.ready().any()
+            && let Some(mut source) = self.take_source(owner)
+        {
+            let served = self.serve(state, key, tag, &mut *source);
+            self.put_source(owner, source);
+            if let Err(error) = served {
+                self.fail(state, owner, error);
+            }
+        }
+        self.note(Holder::Source(owner));
+        let Some(slot) = self.sockets.get_mut(key.0) else {
+            return;
+        };
+        slot.share = None;
+        // What is not known for sure will be looked at before the next sleep.
+        if slot.knowledge == Knowledge::Sure && !slot.queued && slot.ready().any() {
+            slot.queued = true;
+            self.ready.push(ReadyItem::Socket(key));
+        }
+    }
+
+    /// Calls the source of a socket for its share of the turn: as long as there is more to read, and the source does
+    /// read.
+    fn serve(
+        &mut self,
+        state: &mut S,
+        key: SocketKey,
+        tag: usize,
+        source: &mut dyn Source<S>,
+    ) -> Result<(), BoxError> {
+        let mut left = self.budget;
+        loop {
+            let first = left == self.budget;
             let Some(slot) = self.sockets.get_mut(key.0) else {
-                break;
+                return Ok(());
             };
-            let ready = if !first && slot.knowledge == Knowledge::Received {
+            let ready = if slot.knowledge == Knowledge::Received && !first {
                 slot.maybe_readable()
             } else {
                 slot.refresh();
@@ -381,29 +422,21 @@ impl<S: 'static> Scope<S> {
             };
             // Called again only to read more: writing needs no more than one call a turn to go on.
             if !ready.any() || !first && !ready.readable {
-                break;
+                return Ok(());
             }
             slot.reported |= ready.error;
             slot.share = Some(left);
-            let (tag, interest) = (slot.tag, slot.interest);
-            let went_well = self.dispatch(state, owner, Event::Socket { tag, key, ready });
+            let interest = slot.interest;
+            self.meter.event();
+            source.on_event(state, self, Event::Socket { tag, key, ready })?;
             let Some(slot) = self.sockets.get_mut(key.0) else {
-                break;
+                return Ok(());
             };
-            left = slot.share.take().map_or(0, |share| share.min(left - 1));
+            left = slot.share.map_or(0, |share| share.min(left - 1));
             // Who did not touch the socket would do no more in a second call than in the first.
-            if !went_well || slot.knowledge == Knowledge::Sure || slot.interest != interest {
-                break;
+            if left == 0 || slot.knowledge == Knowledge::Sure || slot.interest != interest {
+                return Ok(());
             }
-        }
-        self.note(Holder::Source(owner));
-        let Some(slot) = self.sockets.get_mut(key.0) else {
-            return;
-        };
-        // What is not known for sure will be looked at before the next sleep.
-        if slot.knowledge == Knowledge::Sure && !slot.queued && slot.ready().any() {
-            slot.queued = true;
-            self.ready.push(ReadyItem::Socket(key));
         }
     }
 
@@ -459,30 +492,34 @@ impl<S: 'static> Scope<S> {
         }
     }
 
-    /// Calls a source, taken out of its slot meanwhile. Tells whether it went well.
-    fn dispatch(&mut self, state: &mut S, owner: SourceKey, event: Event) -> bool {
-        let Some(mut source) = self
-            .sources
-            .get_mut(owner.0)
-            .and_then(|slot| slot.source.take())
-        else {
-            return false;
+    /// Calls a source, taken out of its slot meanwhile.
+    fn dispatch(&mut self, state: &mut S, owner: SourceKey, event: Event) {
+        let Some(mut source) = self.take_source(owner) else {
+            return;
         };
         self.meter.event();
+        let result = source.on_event(state, self, event);
+        self.put_source(owner, source);
+        if let Err(error) = result {
+            self.fail(state, owner, error);
+        }
+    }
+
+    /// Takes a source out of its slot, to call it.
+    #[inline]
+    fn take_source(&mut self, owner: SourceKey) -> Option<Box<dyn Source<S>>> {
+        let source = self.sources.get_mut(owner.0)?.source.take()?;
         self.departed = None;
         self.running = Some(owner);
-        let result = source.on_event(state, self, event);
+        Some(source)
+    }
+
+    /// Puts a source back after it was called; one that removed itself is dropped here.
+    #[inline]
+    fn put_source(&mut self, owner: SourceKey, source: Box<dyn Source<S>>) {
         self.running = None;
-        // One that removed itself is dropped here.
         if let Some(slot) = self.sources.get_mut(owner.0) {
             slot.source = Some(source);
-        }
-        match result {
-            Ok(()) => true,
-            Err(error) => {
-                self.fail(state, owner, error);
-                false
-            }
         }
     }
 
