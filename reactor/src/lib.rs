@@ -65,32 +65,45 @@
 //!
 //! - **Sockets** belong to the reactor from their registration on, and are reached through the scope only:
 //!   [`send`](Scope::send), [`recv`](Scope::recv), and [`with_socket`](Scope::with_socket) for the rest. None of these
-//!   blocks, but what is done with a socket that was lent.
+//!   blocks, but what is done with a socket that was lent. Where a socket has no room, sending is an error, or
+//!   [queues](Scope::queue_sends). A [`SocketBuilder`] makes them, with errors that say what to do; a
+//!   [monitor](Scope::add_monitor) tells what happens to their connections.
 //! - **Descriptors** are whatever shows one ([`AsFd`](std::os::fd::AsFd)) and can be watched: streams, pipes, ttys,
 //!   a `timerfd`. The reactor owns them too; [`Scope::fd`] lends them as what they were.
 //! - **Timers** fire [once](Scope::add_timer), as long as their handler wants, or in [intervals](Scope::add_interval).
+//! - **Tickets** are deadlines in bulk that are mostly put off: one for [each of a hundred thousand
+//!   clients](Scope::own_tickets) costs what one for ten does.
 //! - A [`Source`] owns several of these, with one state of its own: a protocol, a proxy, a client.
-//! - A [`Handle`] or [`Waker`] posts work, notifies a source, wakes and stops, from any thread.
-//! - A [`VirtualClock`] lets tests of an hour take no time.
+//! - **Moments**: work [deferred](Scope::defer) to the end of the turn, a [hook](Scope::add_before_sleep) before each
+//!   sleep, and word of everything that was [removed](Scope::on_removal) because of an error.
+//! - **Threads** send items through a bounded [channel](Scope::add_channel). A [`Handle`] or [`Waker`] posts work,
+//!   notifies a source, wakes and stops.
+//! - **Metrics** tell how [busy](Scope::metrics) the loop is, and name who held it up.
+//! - A [`VirtualClock`] lets tests of an hour take no time. With the feature `sim` there is a deterministic simulation
+//!   of pure cores, with hosts, links and faults, in the module `sim`.
 //!
 //! # The contract
 //!
 //! **A turn** is, in this order:
 //!
-//! 1. The reactor sleeps until the next deadline, a signal or a wake; if something is known to be ready, not at all,
+//! 1. If nothing is to be done, the [hooks](Scope::add_before_sleep) before sleep are called.
+//! 2. The reactor sleeps until the next deadline, a signal or a wake; if something is known to be ready, not at all,
 //!    but it looks for more.
-//! 2. It reads the clock. [`Scope::now`] stays at that time for the turn.
-//! 3. [Posted](Handle::post) work runs, and [notified](Waker::notify) sources are called: what was there at this
-//!    moment.
-//! 4. Timers that are due run: by deadline, and at equal deadlines in the order of registration.
-//! 5. Sockets and descriptors that are ready are served. A socket's handler is called again while it receives and
+//! 3. It reads the clock. [`Scope::now`] stays at that time for the turn.
+//! 4. [Posted](Handle::post) work runs, and [notified](Waker::notify) sources are called, channels among them: what was
+//!    there at this moment.
+//! 5. Timers and tickets that are due run: by deadline. At equal deadlines timers come first, in the order of
+//!    registration, and then tickets, those of a class in the order of their last reset.
+//! 6. Sockets and descriptors that are ready are served. A socket's handler is called again while it receives and
 //!    there may be more, up to the [budget](Builder::budget); a descriptor's handler is called once. Each turn begins
-//!    with another of them.
+//!    with another of them. If a timer or a ticket comes due meanwhile, the rest is left for the next turn, where it
+//!    comes first.
+//! 7. [Deferred](Scope::defer) work runs.
 //!
-//! In 3, 4 and 5 who is to run is settled before the first of them does. What handlers make ready, due or posted is
-//! for the next turn. Therefore **nobody can keep the others waiting** for more than their one share of a turn,
-//! neither by being always ready, nor by registering more and more. Timers come before sockets since they are what
-//! has been promised for a time.
+//! In 4 to 7 who is to run is settled before the first of them does. What handlers make ready, due, posted or, in 7,
+//! deferred is for the next turn. Therefore **nobody can keep the others waiting** for more than their one share of a
+//! turn, neither by being always ready, nor by registering more and more. Timers come before sockets since they are
+//! what has been promised for a time.
 //!
 //! **Removing is final.** What was removed, cancelled, paused or moved gets nothing more, also if it was ready and
 //! about to run in the same turn, and also if it did so to itself.
@@ -106,6 +119,10 @@
 //! **An error stays where it is.** What it does is the source's [`ErrorPolicy`]; by default it ends the run. Whatever
 //! else was ready in the same turn still runs.
 //!
+//! **A panic passes through.** Where it is caught outside of the run, the reactor is in order: the source whose handler
+//! panicked is removed at the beginning of the next turn and [reported](Scope::on_removal), and whatever else was ready
+//! is served then. Posted or deferred work that panicked is gone. The state `S` is as the handler left it.
+//!
 //! **Stopping is orderly.** The turn is completed, and then each source is [told](Event::Stopping), to say goodbye.
 //! What is not done is done in the next run, if there is one.
 //!
@@ -115,21 +132,23 @@
 //! Not guaranteed:
 //!
 //! - A call does not mean that there is a message: after one was received it is tried whether there is another, which
-//!   is cheaper than asking. [`Scope::recv`] tells.
+//!   is cheaper than asking. [`Scope::recv`] tells; to a handler of its own it also says so when the share of the turn
+//!   is used up.
 //! - Timers are not exact. They never fire early; how late depends on the handlers before them, and on the
 //!   [back end](Backend).
 //! - There is no order between sockets, or between a socket and a descriptor.
 //! - A descriptor that several processes read may be empty when the handler comes. A handler that would block is to
 //!   make its descriptor non-blocking.
-//! - After a panic in a handler the reactor is safe to drop, and may have lost events.
+//!
+//! `docs/reactor.md` in the repository has all of this in tables, for each kind of source, and tells how to move a
+//! program from zloop.
 //!
 //! # What it does not do
 //!
 //! - It has no threads: a handler that computes for long holds up everyone.
 //! - It has no futures. It is the loop, not a runtime.
-//! - It does not make sockets. Options, endpoints and contexts stay libzmq's, by way of the [`zmq`] crate, which is
-//!   re-exported here.
-//! - It does not retry, queue or time out messages. A socket that cannot take one says [`Error::WouldBlock`].
+//! - It hides nothing of libzmq: contexts, sockets and their options are the [`zmq`] crate's, which is re-exported here.
+//! - It does not retry or time out messages.
 //! - It runs on Unix only.
 
 mod arena;
