@@ -2,6 +2,9 @@
 //!
 //! Whoever is in the heap knows its place there, so that cancelling and moving cost `O(log n)` like inserting, and
 //! looking at the earliest costs nothing. Equal deadlines fire in the order of registration.
+//!
+//! The place of a timer that came due is kept open for as long as it is the first: it will likely be set again, to a
+//! time that is soon, and then goes back there instead of climbing through the heap once more.
 
 use std::time::Instant;
 
@@ -13,6 +16,8 @@ const CHILDREN: usize = 4;
 pub(crate) struct Timers<T> {
     entries: Arena<Entry<T>>,
     heap: Vec<Node>,
+    /// The first place of the heap is open: what stands there does not count.
+    open: bool,
 }
 
 struct Entry<T> {
@@ -47,17 +52,14 @@ impl<T> Timers<T> {
         Self {
             entries: Arena::new(),
             heap: Vec::new(),
+            open: false,
         }
     }
 
     pub(crate) fn insert(&mut self, at: Instant, data: T) -> Key {
-        let place = self.heap.len();
-        let key = self.entries.insert(Entry {
-            state: State::Armed(place),
-            data,
-        });
-        self.heap.push(Node { deadline: at, key });
-        self.rise(place);
+        let state = State::Running;
+        let key = self.entries.insert(Entry { state, data });
+        self.arm(Node { deadline: at, key });
         key
     }
 
@@ -79,25 +81,26 @@ impl<T> Timers<T> {
 
     /// Moves a timer, wherever it is: waiting, due, or running.
     pub(crate) fn set(&mut self, key: Key, at: Instant) -> bool {
-        let Some(entry) = self.entries.get_mut(key) else {
-            return false;
-        };
-        match entry.state {
-            State::Armed(place) => {
-                self.heap[place].deadline = at;
-                self.settle(place);
-            }
-            State::Due(_) | State::Running => {
-                let place = self.heap.len();
-                entry.state = State::Armed(place);
-                self.heap.push(Node { deadline: at, key });
-                self.rise(place);
+        let node = Node { deadline: at, key };
+        match self.entries.get(key).map(|entry| entry.state) {
+            None => return false,
+            Some(State::Due(_) | State::Running) => self.arm(node),
+            Some(State::Armed(_)) => {
+                self.close();
+                // Closing may have moved it.
+                if let Some(State::Armed(place)) = self.entries.get(key).map(|entry| entry.state) {
+                    self.heap[place] = node;
+                    self.settle(place);
+                }
             }
         }
         true
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        if let State::Armed(_) = self.entries.get(key)?.state {
+            self.close();
+        }
         let entry = self.entries.remove(key)?;
         if let State::Armed(place) = entry.state {
             self.take_out(place);
@@ -107,21 +110,28 @@ impl<T> Timers<T> {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.heap.first().map(|node| node.deadline)
+        self.first().map(|(deadline, _)| deadline)
     }
 
     /// The earliest deadline, and whose it is.
     pub(crate) fn first(&self) -> Option<(Instant, Key)> {
-        self.heap.first().map(|node| (node.deadline, node.key))
+        let place = if self.open {
+            self.least_child(0)
+        } else {
+            Some(0)
+        };
+        let node = self.heap.get(place?)?;
+        Some((node.deadline, node.key))
     }
 
     /// Takes the earliest out of the heap if it is due; [`begin`](Self::begin) is to follow.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Key> {
-        let Node { deadline, key } = *self.heap.first()?;
+        let (deadline, key) = self.first()?;
         if deadline > now {
             return None;
         }
-        self.take_out(0);
+        self.close();
+        self.open = true;
         let entry = self
             .entries
             .get_mut(key)
@@ -155,7 +165,26 @@ impl<T> Timers<T> {
 
     pub(crate) fn clear(&mut self) {
         self.heap.clear();
+        self.open = false;
         self.entries.drain().for_each(drop);
+    }
+
+    /// Puts someone who is not in the heap there.
+    fn arm(&mut self, node: Node) {
+        if std::mem::take(&mut self.open) {
+            self.heap[0] = node;
+            self.sink(0);
+        } else {
+            self.heap.push(node);
+            self.rise(self.heap.len() - 1);
+        }
+    }
+
+    /// Gives up the place that was kept open.
+    fn close(&mut self) {
+        if std::mem::take(&mut self.open) {
+            self.take_out(0);
+        }
     }
 
     fn take_out(&mut self, place: usize) {
@@ -189,18 +218,7 @@ impl<T> Timers<T> {
 
     fn sink(&mut self, mut place: usize) {
         let node = self.heap[place];
-        loop {
-            let first = place * CHILDREN + 1;
-            let last = (first + CHILDREN).min(self.heap.len());
-            let Some(child) = (first..last).reduce(|a, b| {
-                if self.heap[b].before(&self.heap[a]) {
-                    b
-                } else {
-                    a
-                }
-            }) else {
-                break;
-            };
+        while let Some(child) = self.least_child(place) {
             if !self.heap[child].before(&node) {
                 break;
             }
@@ -208,6 +226,19 @@ impl<T> Timers<T> {
             place = child;
         }
         self.put(place, node);
+    }
+
+    /// Which child of a place comes first.
+    fn least_child(&self, place: usize) -> Option<usize> {
+        let first = place * CHILDREN + 1;
+        let last = (first + CHILDREN).min(self.heap.len());
+        (first..last).reduce(|a, b| {
+            if self.heap[b].before(&self.heap[a]) {
+                b
+            } else {
+                a
+            }
+        })
     }
 
     fn put(&mut self, place: usize, node: Node) {
@@ -242,9 +273,11 @@ mod tests {
     }
 
     fn check(timers: &Timers<u32>) {
-        for (place, node) in timers.heap.iter().enumerate() {
+        let first = usize::from(timers.open);
+        for (place, node) in timers.heap.iter().enumerate().skip(first) {
             assert!(timers.entries.get(node.key).unwrap().state == State::Armed(place));
-            assert!(place == 0 || !node.before(&timers.heap[(place - 1) / CHILDREN]));
+            let parent = place.saturating_sub(1) / CHILDREN;
+            assert!(parent < first || !node.before(&timers.heap[parent]));
         }
     }
 
@@ -288,6 +321,27 @@ mod tests {
         assert_eq!(timers.begin(moved), None);
         assert_eq!(timers.deadline(moved), Some(start + Duration::from_secs(1)));
         check(&timers);
+    }
+
+    #[test]
+    fn the_open_place_is_taken_by_whoever_comes_next() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut timers = Timers::new();
+        let first = timers.insert(at(0), 0);
+        let others: Vec<Key> = (1..10).map(|n| timers.insert(at(n), n as u32)).collect();
+        assert_eq!(timers.pop_due(start), Some(first));
+        assert_eq!(timers.next(), Some(at(1)), "the first of those that wait");
+        let new = timers.insert(at(5), 100);
+        check(&timers);
+        assert_eq!(timers.pop_due(at(1)), Some(others[0]));
+        assert!(timers.set(others[8], at(2)));
+        check(&timers);
+        assert!(timers.set(first, at(3)) && timers.set(others[0], at(4)));
+        check(&timers);
+        assert_eq!(timers.remove(new), Some(100));
+        check(&timers);
+        assert_eq!(fire(&mut timers, at(4)), [2, 9, 0, 3, 1, 4]);
     }
 
     #[test]
