@@ -135,15 +135,19 @@ impl<C> Tickets<C> {
         true
     }
 
+    /// Tells whether it was there: one that is due or runs is gone with its class, though it is cleared away later.
     pub(crate) fn remove(&mut self, key: Key) -> bool {
         let Some(ticket) = self.tickets.get(key) else {
             return false;
         };
-        if ticket.state == State::Waiting {
+        let was_there = if ticket.state == State::Waiting {
             self.unlink(key);
-        }
+            true
+        } else {
+            self.classes.get(ticket.class).is_some()
+        };
         self.tickets.remove(key);
-        true
+        was_there
     }
 
     /// When a ticket expires; nothing for one that is due or runs.

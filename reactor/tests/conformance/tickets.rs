@@ -13,6 +13,7 @@ on_both!(
     a_class_is_removed_with_its_tickets,
     a_virtual_clock_stops_only_where_something_expires,
     ten_thousand_clients_expire_once_each,
+    a_ticket_that_expired_is_gone_with_its_class,
 );
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -170,4 +171,37 @@ fn ten_thousand_clients_expire_once_each(backend: Backend) {
     );
     seen.sort_unstable();
     assert!(seen.into_iter().eq(0..CLIENTS));
+}
+
+/// The class is removed while the handler of one of its tickets runs, and another waits for its call.
+fn a_ticket_that_expired_is_gone_with_its_class(backend: Backend) {
+    #[derive(Default)]
+    struct State {
+        tickets: Vec<TicketKey>,
+        class: Option<TicketClassKey>,
+        calls: u32,
+    }
+    let (clock, mut reactor) = virtual_reactor::<State>(backend);
+    let scope = reactor.scope();
+    let class = scope
+        .add_tickets("class", MS(1), |state: &mut State, scope, _, _| {
+            state.calls += 1;
+            assert!(state.class.is_some_and(|class| scope.remove_tickets(class)));
+            for ticket in state.tickets.drain(..) {
+                assert!(!scope.reset_ticket(ticket));
+                assert!(!scope.cancel_ticket(ticket));
+            }
+            Ok(())
+        })
+        .unwrap();
+    let mut state = State {
+        tickets: (0..2)
+            .map(|n| scope.issue_ticket(class, n).unwrap())
+            .collect(),
+        class: Some(class),
+        calls: 0,
+    };
+    clock.advance(MS(1));
+    turn_idly(&mut reactor, &mut state);
+    assert_eq!(state.calls, 1);
 }
