@@ -214,6 +214,10 @@ impl<S: 'static> Scope<S> {
                         waker.notify(source);
                         return Err(error);
                     }
+                    // Who removed the channel gets nothing more of it.
+                    if !scope.has_source(source) {
+                        return Ok(());
+                    }
                 }
                 // There may be more; then it is for the next turn.
                 waker.notify(source);

@@ -286,6 +286,11 @@ impl<S: 'static> Scope<S> {
         self.budget
     }
 
+    /// Whether the source was not removed, not even by itself.
+    pub(crate) fn has_source(&self, key: SourceKey) -> bool {
+        self.sources.get(key.0).is_some()
+    }
+
     /// Adds a source that knows its own key from the beginning.
     pub(crate) fn add_source_with<T: Source<S> + 'static>(
         &mut self,

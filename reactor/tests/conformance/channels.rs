@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reactor::{Backend, ErrorPolicy, SendError, Sender};
+use reactor::{Backend, ErrorPolicy, SendError, Sender, SourceKey};
 
 use crate::common::{builder, on_both, reactor, turn_idly, turn_until};
 
@@ -15,6 +15,7 @@ on_both!(
     a_channel_gets_no_more_than_its_share_of_a_turn,
     a_channel_whose_handler_fails_goes_on_with_the_next_item,
     items_of_many_threads_arrive_once_and_in_order,
+    a_channel_that_removes_itself_gets_nothing_more,
 );
 
 fn a_channel_hands_on_in_order(backend: Backend) {
@@ -182,4 +183,30 @@ fn items_of_many_threads_arrive_once_and_in_order(backend: Backend) {
     threads
         .into_iter()
         .for_each(|thread| thread.join().unwrap());
+}
+
+fn a_channel_that_removes_itself_gets_nothing_more(backend: Backend) {
+    #[derive(Default)]
+    struct State {
+        me: Option<SourceKey>,
+        seen: Vec<u32>,
+    }
+    let mut reactor = reactor::<State>(backend);
+    let (sender, key) = reactor
+        .scope()
+        .add_channel("numbers", 10, |state: &mut State, scope, number| {
+            state.seen.extend(number);
+            assert!(state.me.is_some_and(|me| scope.remove_source(me)));
+            Ok(())
+        })
+        .unwrap();
+    sender.send(1).unwrap();
+    sender.send(2).unwrap();
+    let mut state = State {
+        me: Some(key),
+        ..State::default()
+    };
+    turn_idly(&mut reactor, &mut state);
+    assert_eq!(state.seen, [1]);
+    assert_eq!(sender.send(3), Err(SendError::Closed(3)));
 }
