@@ -95,7 +95,7 @@ impl<S: 'static> Scope<S> {
 
     /// Tells those who asked for it that the reactor is about to sleep, and sees what they did.
     fn run_before_sleep(&mut self, state: &mut S) {
-        if self.hook_order.is_empty() || self.is_busy() {
+        if self.hook_order.is_empty() || self.is_busy() || self.waker.is_woken() || self.is_due() {
             return;
         }
         let mut hooks = std::mem::take(&mut self.hook_buffer);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reactor::{Backend, HookKey, Interest, Next, Scope, VirtualClock, zmq};
+use reactor::{Backend, Handle, HookKey, Interest, Next, Scope, VirtualClock, zmq};
 
 use crate::common::{builder, on_both, pair, reactor, turn_idly, turn_until};
 
@@ -12,6 +12,7 @@ on_both!(
     a_hook_is_called_before_sleep_and_only_then,
     what_a_hook_makes_ready_is_served_without_sleep,
     a_hook_may_remove_itself_and_others,
+    no_hook_is_called_where_a_deadline_or_a_post_is_there_already,
 );
 
 fn deferred_work_runs_at_the_end_of_the_turn(backend: Backend) {
@@ -178,4 +179,31 @@ fn a_hook_may_remove_itself_and_others(backend: Backend) {
     assert_eq!(state.calls, 1);
     assert!(!reactor.scope().remove_hook(stale));
     assert_eq!(reactor.scope().owner(stale), None);
+}
+
+/// A timer that is due in every turn, or work that posts itself: the reactor does not sleep.
+fn no_hook_is_called_where_a_deadline_or_a_post_is_there_already(backend: Backend) {
+    fn again(handle: Handle<u32>) {
+        let next = handle.clone();
+        handle.post(move |_, _| again(next)).unwrap();
+    }
+    let mut reactor = reactor::<u32>(backend);
+    let scope = reactor.scope();
+    scope
+        .add_before_sleep("hook", |hooks: &mut u32, _| {
+            *hooks += 1;
+            Ok(())
+        })
+        .unwrap();
+    let now = scope.now();
+    let timer = scope
+        .add_timer("always due", now, |_, scope, _| Ok(Next::At(scope.now())))
+        .unwrap();
+    let mut hooks = 0;
+    turn_idly(&mut reactor, &mut hooks);
+    assert_eq!(hooks, 0, "there was always a deadline");
+    reactor.scope().cancel_timer(timer);
+    again(reactor.handle());
+    turn_idly(&mut reactor, &mut hooks);
+    assert_eq!(hooks, 0, "there was always a post");
 }
