@@ -432,9 +432,11 @@ impl<S: 'static> Scope<S> {
             let Some(slot) = self.sockets.get_mut(key.0) else {
                 return Ok(());
             };
+            let took = slot.share.is_some_and(|share| share < left);
             left = slot.share.map_or(0, |share| share.min(left - 1));
-            // Who did not touch the socket would do no more in a second call than in the first.
-            if left == 0 || slot.knowledge == Knowledge::Sure || slot.interest != interest {
+            // Who took nothing and did not touch the socket would do no more in a second call than in the first.
+            let idle = !took && slot.knowledge == Knowledge::Sure;
+            if left == 0 || idle || slot.interest != interest {
                 return Ok(());
             }
         }

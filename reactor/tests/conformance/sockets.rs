@@ -17,6 +17,7 @@ on_both!(
     a_linger_without_limit_gets_one,
     a_socket_of_an_ended_context_is_refused_and_handed_back,
     the_end_of_a_context_is_reported_once,
+    who_asks_whether_there_is_more_keeps_its_share,
 );
 
 fn an_echo_server_answers_over_tcp(backend: Backend) {
@@ -392,4 +393,30 @@ fn a_verboser_xpub_reports_what_changes_nothing() {
     }
     let mut other = context.socket(zmq::PUSH).unwrap();
     assert_eq!(set_xpub_verboser(&mut other, true), Err(zmq::Error::EINVAL));
+}
+
+fn who_asks_whether_there_is_more_keeps_its_share(backend: Backend) {
+    let context = zmq::Context::new();
+    let (ours, theirs) = pair(&context);
+    let mut reactor = reactor::<Vec<bool>>(backend);
+    let mut frames = Vec::new();
+    reactor
+        .scope()
+        .add_socket(
+            "asking",
+            ours,
+            Interest::READ,
+            move |more: &mut Vec<bool>, scope, key, _| {
+                assert!(scope.recv(key, &mut frames)?);
+                more.push(scope.readable(key)?);
+                Ok(())
+            },
+        )
+        .unwrap();
+    for _ in 0..3 {
+        theirs.send("", 0).unwrap();
+    }
+    let mut more = Vec::new();
+    reactor.turn(&mut more, Some(BOUND)).unwrap();
+    assert_eq!(more, [true, true, false], "all in one turn");
 }
