@@ -28,7 +28,7 @@ pub(super) struct SocketSlot {
     /// It is in the list of those that are ready.
     pub(super) queued: bool,
     /// Its error has been reported.
-    pub(super) reported: bool,
+    reported: bool,
     /// How many messages its handler may still take in this turn, while that runs.
     pub(super) share: Option<usize>,
     /// Whether that ends when the share is used up; a source with more than one handler reads as it sees fit.
@@ -80,6 +80,12 @@ impl SocketSlot {
         if self.knowledge != Knowledge::Received {
             self.knowledge = Knowledge::Stale;
         }
+    }
+
+    /// Notes that the error of the socket was told, which is done once.
+    #[inline]
+    pub(super) fn tell_error(&mut self) {
+        self.reported |= std::mem::take(&mut self.events.error);
     }
 
     /// Ends what is told of the socket, before whoever listens is gone.

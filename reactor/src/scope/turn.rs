@@ -424,7 +424,7 @@ impl<S: 'static> Scope<S> {
             if !ready.any() || !first && !ready.readable {
                 return Ok(());
             }
-            slot.reported |= ready.error;
+            slot.tell_error();
             slot.share = Some(left);
             let interest = slot.interest;
             self.meter.event();
