@@ -299,12 +299,14 @@ fn open(socket: &mut zmq::Socket, way: Way, endpoint: &str) -> Result<(), Socket
     })
 }
 
-/// libzmq says the same of both limits; whether the process has a descriptor left tells them apart.
+/// libzmq says the same of both limits; whether the process has descriptors left tells them apart. A socket takes two
+/// of them where libzmq was built without `eventfd`, otherwise one.
 fn no_socket(error: zmq::Error) -> SocketError {
+    let open = || std::fs::File::open("/dev/null");
     match error {
-        zmq::Error::EMFILE => match std::fs::File::open("/dev/null") {
-            Ok(_) => SocketError::TooManySockets,
-            Err(_) => SocketError::TooManyDescriptors,
+        zmq::Error::EMFILE => match (open(), open()) {
+            (Ok(_), Ok(_)) => SocketError::TooManySockets,
+            _ => SocketError::TooManyDescriptors,
         },
         // Of the others libzmq says only that the context has ended, by ETERM or, once it is gone, by EFAULT.
         _ => SocketError::ContextEnded,

@@ -7,4 +7,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod child;
 mod contexts;
+mod descriptors;
