@@ -121,7 +121,8 @@
 //!
 //! **A panic passes through.** Where it is caught outside of the run, the reactor is in order: the source whose handler
 //! panicked is removed at the beginning of the next turn and [reported](Scope::on_removal), and whatever else was ready
-//! is served then. Posted or deferred work that panicked is gone. The state `S` is as the handler left it.
+//! is served then. Posted or deferred work that panicked is gone, and a source that panics at [`Event::Stopping`] keeps
+//! the others from being told. The state `S` is as the handler left it.
 //!
 //! **Stopping is orderly.** The turn is completed, and then each source is [told](Event::Stopping), to say goodbye.
 //! What is not done is done in the next run, if there is one.

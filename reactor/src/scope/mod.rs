@@ -82,6 +82,8 @@ pub struct Scope<S> {
     /// The source that runs, and what it leaves behind when it removes itself and then fails.
     running: Option<SourceKey>,
     departed: Option<(Rc<str>, ErrorPolicy)>,
+    /// Sources that start, to find those that panicked there.
+    starting: Vec<SourceKey>,
     stop: bool,
     failure: Option<Error>,
 
@@ -145,6 +147,7 @@ impl<S: 'static> Scope<S> {
             rotation: 0,
             running: None,
             departed: None,
+            starting: Vec::new(),
             stop: false,
             failure: None,
             posts: Arc::new(Posts::new(settings.post_capacity)),
@@ -208,7 +211,10 @@ impl<S: 'static> Scope<S> {
     ) -> Result<SourceKey, Error> {
         let mut source = Box::new(source);
         let key = self.insert_source(name, None, false);
-        if let Err(error) = source.start(self, key) {
+        self.starting.push(key);
+        let started = source.start(self, key);
+        self.starting.retain(|other| *other != key);
+        if let Err(error) = started {
             self.remove_source(key);
             return Err(error);
         }

@@ -75,6 +75,10 @@ impl<S: 'static> Scope<S> {
 
     /// Puts in order what a panic left behind.
     fn recover(&mut self, state: &mut S) {
+        while let Some(source) = self.starting.pop() {
+            let name = self.name_of(source);
+            self.remove_for(state, source, &name, "it panicked when it started".into());
+        }
         if let Some(source) = self.running.take() {
             let name = self.name_of(source);
             self.remove_for(state, source, &name, "its handler panicked".into());

@@ -10,3 +10,4 @@ mod common;
 mod child;
 mod contexts;
 mod descriptors;
+mod panics;
