@@ -8,6 +8,8 @@
 mod common;
 
 mod child;
+mod closed;
 mod contexts;
 mod descriptors;
+mod full;
 mod panics;
