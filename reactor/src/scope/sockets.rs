@@ -374,7 +374,8 @@ impl<S: 'static> Scope<S> {
             };
             slot.listed = false;
             slot.refresh();
-            if slot.outbox.is_some() {
+            // Also one whose queue has just ended.
+            if slot.outbox.is_some() || slot.stuck {
                 slot.flush();
                 let stuck = slot.is_router() && slot.is_holding();
                 if stuck {
