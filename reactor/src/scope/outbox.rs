@@ -73,22 +73,33 @@ impl SocketSlot {
             .is_some_and(|outbox| !outbox.waiting.is_empty())
     }
 
+    /// Whether messages of a ROUTER wait for room for this peer. Others are not to wait behind them.
+    fn is_holding_for(&self, peer: &Message) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| {
+            let mut waiting = outbox.waiting.iter();
+            waiting.any(|message| message[0][..] == peer[..])
+        })
+    }
+
     /// Sends a message, or has it wait.
     pub(super) fn send_or_queue(
         &mut self,
         first: Message,
         mut rest: Peekable<impl Iterator<Item = Message>>,
     ) -> Result<(), Error> {
-        if self.is_holding() {
-            return self.queue(first, rest);
-        }
         if self.is_router() {
+            if self.is_holding_for(&first) {
+                return self.queue(first, rest);
+            }
             // The socket takes an identity or not, and keeps it in both cases; it is a few bytes.
             let identity = Message::from(&first[..]);
             return match transmit(&self.socket, first, &mut rest) {
                 Err(Error::WouldBlock) => self.queue(identity, rest),
                 result => result,
             };
+        }
+        if self.is_holding() {
+            return self.queue(first, rest);
         }
         self.refresh();
         if self.has_room() {

@@ -9,6 +9,7 @@ mod descriptors;
 mod metrics;
 mod moments;
 mod monitors;
+mod outbox;
 mod remote;
 mod sockets;
 mod sources;
