@@ -11,8 +11,6 @@ pub(crate) enum Contestant {
     Polling,
     /// On mio, with a budget of one message a turn.
     MioSingle,
-    /// On mio, without the metrics that read the clock.
-    MioUnmetered,
     /// zloop, whose handler takes one message a call.
     Zloop,
     /// zloop, whose handler takes up to [`BATCH`] messages a call.
@@ -44,11 +42,10 @@ pub(crate) enum Kind {
 }
 
 impl Contestant {
-    pub(crate) const ALL: [Contestant; 12] = [
+    pub(crate) const ALL: [Contestant; 11] = [
         Contestant::Mio,
         Contestant::Polling,
         Contestant::MioSingle,
-        Contestant::MioUnmetered,
         Contestant::Zloop,
         Contestant::ZloopBatch,
         Contestant::Poll,
@@ -65,7 +62,6 @@ impl Contestant {
             Contestant::Mio => "ours on mio",
             Contestant::Polling => "ours on polling",
             Contestant::MioSingle => "ours on mio, budget 1",
-            Contestant::MioUnmetered => "ours on mio, no metrics",
             Contestant::Zloop => "zloop",
             Contestant::ZloopBatch => "zloop, 32 a call",
             Contestant::Poll => "zmq_poll",
@@ -83,7 +79,6 @@ impl Contestant {
             Contestant::Mio => "mio",
             Contestant::Polling => "polling",
             Contestant::MioSingle => "mio-single",
-            Contestant::MioUnmetered => "mio-unmetered",
             Contestant::Zloop => "zloop",
             Contestant::ZloopBatch => "zloop-batch",
             Contestant::Poll => "poll",
@@ -103,10 +98,7 @@ impl Contestant {
 
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Contestant::Mio
-            | Contestant::Polling
-            | Contestant::MioSingle
-            | Contestant::MioUnmetered => Kind::Ours,
+            Contestant::Mio | Contestant::Polling | Contestant::MioSingle => Kind::Ours,
             Contestant::Zloop
             | Contestant::ZloopBatch
             | Contestant::Poll
@@ -128,7 +120,6 @@ impl Contestant {
             Contestant::Mio
             | Contestant::Polling
             | Contestant::MioSingle
-            | Contestant::MioUnmetered
             | Contestant::Zloop
             | Contestant::Poll
             | Contestant::Epoll
@@ -140,13 +131,10 @@ impl Contestant {
     pub(crate) fn enters(self, test: Test) -> bool {
         use Contestant as C;
         match test {
-            Test::Sockets(_) => self != C::CalloopPing,
-            Test::Flood(..) => !matches!(self, C::CalloopPing | C::MioUnmetered),
-            Test::Turn(_) => matches!(
-                self,
-                C::Mio | C::Polling | C::MioUnmetered | C::Zloop | C::Calloop
-            ),
-            Test::Cancel(_) => matches!(self, C::Mio | C::Polling | C::Zloop | C::Calloop),
+            Test::Sockets(_) | Test::Flood(..) => self != C::CalloopPing,
+            Test::Turn(_) | Test::Cancel(_) => {
+                matches!(self, C::Mio | C::Polling | C::Zloop | C::Calloop)
+            }
             Test::TurnAlone(_) | Test::Ticket(_) => matches!(self, C::Mio | C::Zloop),
             Test::Wake(_) => matches!(
                 self,

@@ -43,7 +43,7 @@ pub(crate) fn check(results: &Results) -> Vec<Checked> {
 }
 
 fn goals() -> Vec<Goal> {
-    use Contestant::{Epoll, EpollBatch, Mio, MioSingle, MioUnmetered, Zloop};
+    use Contestant::{Epoll, EpollBatch, Mio, MioSingle, Zloop};
     let goal = |what: String, ours, other, at_most| Goal {
         what,
         ours,
@@ -66,10 +66,6 @@ fn goals() -> Vec<Goal> {
             let what = format!("a message, {idle} idle, {what}");
             goals.push(goal(what, (ours, test), (limit, test), 1.2));
         }
-    }
-    for (what, test) in [("a message", Test::Sockets(0)), ("a turn", Test::Turn(10))] {
-        let what = format!("{what}: with metrics / without");
-        goals.push(goal(what, (Mio, test), (MioUnmetered, test), 1.05));
     }
     for (kind, test) in [
         ("a turn", Test::Turn as fn(u32) -> Test),

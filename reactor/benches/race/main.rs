@@ -22,10 +22,6 @@
 //! costs. For the same reason the peers come twice: as their examples are written, one message a turn, and as someone
 //! would write them who wants speed, 32 a turn. calloop's source takes whatever there is, without a bound.
 //!
-//! # What metrics cost
-//!
-//! Ours on mio runs once more without the metrics that read the clock, beside the default that has them.
-//!
 //! # The tests
 //!
 //! - **sockets**: one end of an inproc PAIR is registered among so many idle sockets. Its handler takes a message, and

@@ -66,19 +66,12 @@ pub(crate) fn draw(results: &Results) -> String {
     )
 }
 
-/// Everyone but who would lie on top of another: how little metrics cost is for the table to tell.
-fn drawn() -> impl Iterator<Item = Contestant> {
-    Contestant::ALL
-        .into_iter()
-        .filter(|contestant| *contestant != Contestant::MioUnmetered)
-}
-
 /// Who has a figure in a section.
 fn present<'a>(
     results: &'a Results,
     section: &'a Section,
 ) -> impl Iterator<Item = Contestant> + 'a {
-    drawn().filter(|contestant| {
+    Contestant::ALL.into_iter().filter(|contestant| {
         let has = |column| results.median(*contestant, column).is_some();
         section.columns.iter().any(has)
     })
@@ -164,7 +157,8 @@ fn draw_panels(picture: &mut Picture, results: &Results, sections: &[Section], t
 
 /// Who has a figure in a column, and which.
 fn bars(results: &Results, column: &Column) -> Vec<(Contestant, f64)> {
-    drawn()
+    Contestant::ALL
+        .into_iter()
         .filter_map(|contestant| Some((contestant, results.median(contestant, column)?)))
         .collect()
 }
@@ -226,7 +220,7 @@ fn name_class(contestant: Contestant) -> &'static str {
 /// One hue a family, so bright that it is seen on white and on black.
 fn colour(contestant: Contestant) -> &'static str {
     match contestant {
-        Contestant::Mio | Contestant::MioSingle | Contestant::MioUnmetered => "#e5484d",
+        Contestant::Mio | Contestant::MioSingle => "#e5484d",
         Contestant::Polling => "#e88c30",
         Contestant::Zloop | Contestant::ZloopBatch => "#3b82f6",
         Contestant::Poll | Contestant::PollBatch => "#2f9e5b",
@@ -241,7 +235,6 @@ fn is_dashed(contestant: Contestant) -> bool {
         Contestant::MioSingle | Contestant::Zloop | Contestant::Poll | Contestant::Epoll => true,
         Contestant::Mio
         | Contestant::Polling
-        | Contestant::MioUnmetered
         | Contestant::ZloopBatch
         | Contestant::PollBatch
         | Contestant::EpollBatch

@@ -24,10 +24,9 @@ pub(crate) fn run(contestant: Contestant, test: Test, count: u64) -> Result<()> 
         std::process::exit(1);
     });
     let report: Report = match contestant {
-        Contestant::Mio
-        | Contestant::Polling
-        | Contestant::MioSingle
-        | Contestant::MioUnmetered => ours::run(contestant, test, count)?,
+        Contestant::Mio | Contestant::Polling | Contestant::MioSingle => {
+            ours::run(contestant, test, count)?
+        }
         Contestant::Poll | Contestant::PollBatch => poll::run(contestant, test, count)?,
         Contestant::Epoll | Contestant::EpollBatch => epoll::run(contestant, test, count)?,
         Contestant::Calloop | Contestant::CalloopPing => calloop::run(contestant, test, count)?,

@@ -15,7 +15,6 @@ pub(super) fn run(contestant: Contestant, test: Test, count: u64) -> Result<Repo
     let builder = match contestant {
         Contestant::Polling => Builder::new().backend(Backend::Polling),
         Contestant::MioSingle => Builder::new().backend(Backend::Mio).budget(1),
-        Contestant::MioUnmetered => Builder::new().backend(Backend::Mio).metrics(false),
         _ => Builder::new().backend(Backend::Mio),
     };
     match test {

@@ -1,0 +1,120 @@
+//! Random programs on a reactor in virtual time, compared with a model that is written from the contract.
+//!
+//! A program registers, cancels, moves, sends, receives, pauses, posts, notifies, defers, fails, stops and waits, from
+//! outside and from inside handlers, among them on what is being handled and on what is about to be. [`real`] carries
+//! it out on a reactor and writes down each call of a handler with its time, and each answer. [`naive`] goes through
+//! that and foretells every entry. The order is compared where the contract fixes it: hooks, posts, what is due by its
+//! deadline, deferred work. Where it leaves it open, among sockets and among those that were notified, each of a turn
+//! has to come once, whatever the order, and nobody who is not ready.
+//!
+//! Every program has a number, which is the seed of all that is random in it. A failing one is made smaller by proptest
+//! and printed with its number:
+//!
+//! ```text
+//! REACTOR_SEED=17          only this one
+//! REACTOR_PROGRAMS=1000000 so many on each back end; 20,000 if it is not set
+//! REACTOR_FIRST=5000       beginning with this one; 0 if it is not set, so that the gate tells the same each time
+//! ```
+//!
+//! Here, and not in a file of proptest's, since that has one entry for each failure, and replays all of them before any
+//! search: the number alone makes the same program, for as long as the generator stays as it is. What a failure is
+//! about belongs into a test with a name.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod coverage;
+mod log;
+mod naive;
+mod program;
+mod real;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use reactor::{Backend, zmq};
+
+use crate::common::on_both;
+use crate::coverage::Coverage;
+use crate::program::{Program, program};
+
+on_both!(agrees_with_the_model);
+
+fn agrees_with_the_model(backend: Backend) {
+    let coverage = Rc::new(RefCell::new(Coverage::default()));
+    if let Some(seed) = variable("REACTOR_SEED") {
+        try_program(seed, backend, &zmq::Context::new(), &coverage);
+        return;
+    }
+    let programs = variable("REACTOR_PROGRAMS").unwrap_or(20_000);
+    let first = variable("REACTOR_FIRST").unwrap_or(0);
+    let begin = Instant::now();
+    let mut context = zmq::Context::new();
+    for seed in first..first + programs {
+        // Sockets are closed in the background, and a context has so many at most.
+        if seed % 50 == 0 {
+            context = zmq::Context::new();
+        }
+        try_program(seed, backend, &context, &coverage);
+    }
+    let coverage = coverage.borrow();
+    coverage.print();
+    println!("{backend:?}: {:?}", begin.elapsed());
+    if programs >= 1000 {
+        coverage.assert_complete();
+    }
+}
+
+fn variable(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number")),
+    )
+}
+
+/// Makes the program with this number, and compares; a difference is made as small as it gets.
+fn try_program(
+    seed: u64,
+    backend: Backend,
+    context: &zmq::Context,
+    coverage: &Rc<RefCell<Coverage>>,
+) {
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, random);
+    coverage.borrow_mut().programs += 1;
+    let outcome = runner.run(&program(), |program| {
+        compare(program, backend, context, coverage).map_err(TestCaseError::fail)
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, program)) => panic!(
+            "the reactor on {backend:?} and the model differ: {reason}\n{program}\n\
+             REACTOR_SEED={seed} runs this one again"
+        ),
+        Err(error) => panic!("REACTOR_SEED={seed}: {error}"),
+    }
+}
+
+fn compare(
+    program: Program,
+    backend: Backend,
+    context: &zmq::Context,
+    coverage: &Rc<RefCell<Coverage>>,
+) -> Result<(), String> {
+    let program = Rc::new(program);
+    let log = real::run(&program, backend, context, coverage);
+    naive::check(&program, &log, coverage)
+}
