@@ -150,17 +150,25 @@ impl Outbox {
             };
             let blocked = router && full.iter().any(|peer| peer[..] == message[0][..]);
             let first = Message::from(&message[0][..]);
+            let whole = message.len();
             let sent = if blocked {
                 Err(Error::WouldBlock)
             } else {
                 let mut rest = message.drain(1..).peekable();
                 let sent = transmit(socket, first, &mut rest);
                 if let Err(Error::WouldBlock) = sent {
-                    // Nothing of it was sent, and all of it goes back.
+                    // Nothing of it was sent, and what libzmq did not take goes back.
                     let rest: Vec<Message> = rest.collect();
                     message.extend(rest);
                 }
                 sent
+            };
+            let sent = match sent {
+                // The peer left in the middle of it: what is left of it is no message.
+                Err(Error::WouldBlock) if message.len() < whole => {
+                    Err(Error::Zmq(zmq::Error::EAGAIN))
+                }
+                sent => sent,
             };
             match sent {
                 Ok(()) => {}

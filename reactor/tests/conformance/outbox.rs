@@ -16,6 +16,7 @@ on_both!(
     a_router_keeps_the_order_of_each_peer,
     a_full_peer_of_a_router_holds_up_nobody,
     what_waits_for_a_peer_that_is_gone_is_lost_and_counted,
+    a_message_whose_peer_leaves_in_the_middle_is_whole_or_lost,
     a_blocked_queue_sleeps,
     a_capacity_of_zero_ends_the_queue,
     what_waits_goes_with_its_socket,
@@ -264,6 +265,51 @@ fn what_waits_for_a_peer_that_is_gone_is_lost_and_counted(backend: Backend) {
     assert!(matches!(error, Error::Unreachable), "{error:?}");
     reactor.scope().send(key, ["b", "x"]).unwrap();
     assert_eq!(&b.recv_msg(0).unwrap()[..], b"x");
+}
+
+/// Whether the peer is caught in the middle is up to the scheduler, and what must not happen never may.
+fn a_message_whose_peer_leaves_in_the_middle_is_whole_or_lost(backend: Backend) {
+    const FRAMES: usize = 100_000;
+    for _ in 0..3 {
+        let mut reactor = reactor(backend);
+        let context = zmq::Context::new();
+        let [first, second] = [(); 2].map(|()| {
+            let builder = SocketBuilder::new(zmq::PULL).recv_hwm(1);
+            builder.bind(endpoint()).build(&context).unwrap()
+        });
+        let push = SocketBuilder::new(zmq::PUSH)
+            .send_hwm(1)
+            .connect(last_endpoint(&first).unwrap())
+            .build(&context)
+            .unwrap();
+        let key = register(&mut reactor, push);
+        reactor.scope().queue_sends(key, 1).unwrap();
+        while queued(&mut reactor, key).0 == 0 {
+            // What comes after the last that finds room waits.
+            let frames = (0..FRAMES).map(|_| zmq::Message::from("frame"));
+            reactor.scope().send(key, frames).unwrap();
+        }
+        let leaver = std::thread::spawn(move || {
+            assert_eq!(first.recv_multipart(0).unwrap().len(), FRAMES);
+        });
+        let end = Instant::now() + BOUND;
+        while !leaver.is_finished() || queued(&mut reactor, key).0 > 0 {
+            assert!(Instant::now() < end);
+            reactor
+                .turn(&mut (), Some(Duration::from_millis(1)))
+                .unwrap();
+            if leaver.is_finished() {
+                // Nobody is left but this one.
+                let endpoint = last_endpoint(&second).unwrap();
+                let connect = |socket: &zmq::Socket| socket.connect(&endpoint);
+                reactor.scope().with_socket(key, connect).unwrap().unwrap();
+            }
+        }
+        leaver.join().unwrap();
+        while let Ok(message) = second.recv_multipart(zmq::DONTWAIT) {
+            assert_eq!(message.len(), FRAMES, "a part of a message");
+        }
+    }
 }
 
 fn a_blocked_queue_sleeps(backend: Backend) {
