@@ -438,8 +438,8 @@ impl<S: 'static> Scope<S> {
             };
             let took = slot.share.is_some_and(|share| share < left);
             left = slot.share.map_or(0, |share| share.min(left - 1));
-            // Who took nothing and did not touch the socket would do no more in a second call than in the first.
-            let idle = !took && slot.knowledge == Knowledge::Sure;
+            // Who took nothing and did not touch the socket would do no more in the next call than in this one.
+            let idle = !took && slot.knowledge != Knowledge::Stale;
             if left == 0 || idle || slot.interest != interest {
                 return Ok(());
             }

@@ -18,6 +18,7 @@ on_both!(
     a_socket_of_an_ended_context_is_refused_and_handed_back,
     the_end_of_a_context_is_reported_once,
     who_asks_whether_there_is_more_keeps_its_share,
+    who_reads_no_more_is_called_once_in_vain,
 );
 
 fn an_echo_server_answers_over_tcp(backend: Backend) {
@@ -419,4 +420,31 @@ fn who_asks_whether_there_is_more_keeps_its_share(backend: Backend) {
     let mut more = Vec::new();
     reactor.turn(&mut more, Some(BOUND)).unwrap();
     assert_eq!(more, [true, true, false], "all in one turn");
+}
+
+fn who_reads_no_more_is_called_once_in_vain(backend: Backend) {
+    let context = zmq::Context::new();
+    let (ours, theirs) = pair(&context);
+    let mut reactor = reactor::<u32>(backend);
+    let mut frames = Vec::new();
+    reactor
+        .scope()
+        .add_socket(
+            "one message",
+            ours,
+            Interest::READ,
+            move |calls: &mut u32, scope, key, _| {
+                *calls += 1;
+                if *calls == 1 {
+                    assert!(scope.recv(key, &mut frames)?);
+                }
+                Ok(())
+            },
+        )
+        .unwrap();
+    theirs.send("", 0).unwrap();
+    let mut calls = 0;
+    turn_until(&mut reactor, &mut calls, |calls| *calls > 0);
+    turn_idly(&mut reactor, &mut calls);
+    assert_eq!(calls, 2);
 }
