@@ -186,6 +186,7 @@ impl Model<'_> {
             interest,
             reads,
             script,
+            calls: 0,
             waiting: VecDeque::new(),
             must: false,
             readable: false,

@@ -21,6 +21,7 @@ pub(super) struct SocketModel {
     pub(super) interest: Interest,
     pub(super) reads: u8,
     pub(super) script: u8,
+    pub(super) calls: u32,
     pub(super) waiting: VecDeque<u32>,
     /// It was ready when the turn began and ever since, and was not served: this turn has to.
     pub(super) must: bool,

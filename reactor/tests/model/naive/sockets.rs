@@ -2,7 +2,7 @@
 
 use super::{Checked, Model, SocketModel};
 use crate::log::{Answer, Entry, Event};
-use crate::program::Current;
+use crate::program::{Current, reads_in_call};
 
 impl Model<'_> {
     pub(super) fn serve_sockets(&mut self) -> Checked<()> {
@@ -78,7 +78,7 @@ impl Model<'_> {
     /// One call. Tells whether it failed.
     fn call_socket(&mut self, socket: usize, first: bool) -> Checked<bool> {
         let model = &self.sockets[socket];
-        let (source, script, reads) = (model.source, model.script, model.reads);
+        let (source, script) = (model.source, model.script);
         let mut readable = model.is_readable();
         let mut writable = model.interest.is_write();
         if first && !model.readable && self.tells_only_of_room(socket) {
@@ -97,6 +97,11 @@ impl Model<'_> {
             readable,
             writable,
         })?;
+        let model = &mut self.sockets[socket];
+        model.calls += 1;
+        let Some(reads) = reads_in_call(model.reads, model.calls) else {
+            return Ok(false);
+        };
         let current = Current {
             source: Some(source),
             socket: Some(socket),

@@ -15,7 +15,7 @@ use reactor::{
 use crate::common::builder;
 use crate::coverage::Coverage;
 use crate::log::{Answer, Entry, Event};
-use crate::program::{Current, INSIDE_OPS, NO_SCRIPT, Op, Program, Step, TICK_MS};
+use crate::program::{Current, INSIDE_OPS, NO_SCRIPT, Op, Program, Step, TICK_MS, reads_in_call};
 
 /// The state that all handlers share: how to find what was registered, and the log.
 pub(crate) struct App {
@@ -53,6 +53,7 @@ struct Socket {
     /// How many messages its handler takes in a call.
     reads: u8,
     script: u8,
+    calls: u32,
 }
 
 /// A source that owns several things.
@@ -171,7 +172,12 @@ impl App {
                 writable,
             },
         );
-        let (key, reads) = (self.sockets[socket].key, self.sockets[socket].reads);
+        let this = &mut self.sockets[socket];
+        this.calls += 1;
+        let key = this.key;
+        let Some(reads) = reads_in_call(this.reads, this.calls) else {
+            return Ok(());
+        };
         let mut received = 0;
         for _ in 0..reads {
             let answer = self.receive(scope, key);

@@ -218,6 +218,7 @@ impl App {
                 feed,
                 reads,
                 script,
+                calls: 0,
             });
         }
     }
