@@ -7,18 +7,23 @@
 //! deadline, deferred work. Where it leaves it open, among sockets and among those that were notified, each of a turn
 //! has to come once, whatever the order, and nobody who is not ready.
 //!
+//! What the model leaves open, since the contract does: the order among sockets, among sources that were notified, and
+//! among classes of tickets with the same deadline; whether a socket that became ready in the middle of a turn gets its
+//! call in that turn or in the next; whether an item that is sent to a channel in the middle of a turn does; one more
+//! call of a socket or a channel to see whether there is more; and a few turns in a row that neither do anything nor
+//! sleep. Raw descriptors, monitors, send queues and panics are left to tests of their own.
+//!
 //! Every program has a number, which is the seed of all that is random in it. A failing one is made smaller by proptest
-//! and printed with its number:
+//! and printed with its number, its last entries and what differs:
 //!
 //! ```text
-//! REACTOR_SEED=17          only this one
-//! REACTOR_PROGRAMS=1000000 so many on each back end; 20,000 if it is not set
-//! REACTOR_FIRST=5000       beginning with this one; 0 if it is not set, so that the gate tells the same each time
+//! REACTOR_SEED=17 cargo test -p bstar-reactor --test model   only this one
+//! REACTOR_PROGRAMS=1000000 cargo test ...                    so many on each back end; 20,000 if it is not set
+//! REACTOR_FIRST=5000 cargo test ...                          beginning with this one, and not with 0
 //! ```
 //!
-//! Here, and not in a file of proptest's, since that has one entry for each failure, and replays all of them before any
-//! search: the number alone makes the same program, for as long as the generator stays as it is. What a failure is
-//! about belongs into a test with a name.
+//! The number makes the same program for as long as the generator stays as it is. So there is no file of failures: what
+//! one is about belongs into a test with a name.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
