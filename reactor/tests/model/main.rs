@@ -9,7 +9,7 @@
 //!
 //! What the model leaves open, since the contract does: the order among sockets, among sources that were notified, and
 //! among classes of tickets with the same deadline; whether a socket that became ready in the middle of a turn gets its
-//! call in that turn or in the next; whether an item that is sent to a channel in the middle of a turn does; one more
+//! call in that turn or in the next, and one that was ready, paused and resumed; whether an item that is sent to a channel in the middle of a turn does; one more
 //! call of a socket or a channel to see whether there is more; and a few turns in a row that neither do anything nor
 //! sleep. Raw descriptors, monitors, send queues and panics are left to tests of their own.
 //!
@@ -37,21 +37,22 @@ mod real;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Instant;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use reactor::{Backend, zmq};
 
-use crate::common::on_both;
+use crate::common::{BOUND, on_both};
 use crate::coverage::Coverage;
 use crate::program::{Program, program};
 
 on_both!(agrees_with_the_model);
 
 fn agrees_with_the_model(backend: Backend) {
-    let coverage = Rc::new(RefCell::new(Coverage::default()));
+    let trial = Trial::new(backend);
     if let Some(seed) = variable("REACTOR_SEED") {
-        try_program(seed, backend, &zmq::Context::new(), &coverage);
+        trial.try_program(seed, &zmq::Context::new());
         return;
     }
     let programs = variable("REACTOR_PROGRAMS").unwrap_or(20_000);
@@ -63,9 +64,9 @@ fn agrees_with_the_model(backend: Backend) {
         if seed % 50 == 0 {
             context = zmq::Context::new();
         }
-        try_program(seed, backend, &context, &coverage);
+        trial.try_program(seed, &context);
     }
-    let coverage = coverage.borrow();
+    let coverage = trial.coverage.borrow();
     coverage.print();
     println!("{backend:?}: {:?}", begin.elapsed());
     if programs >= 1000 {
@@ -82,44 +83,69 @@ fn variable(name: &str) -> Option<u64> {
     )
 }
 
-/// Makes the program with this number, and compares; a difference is made as small as it gets.
-fn try_program(
-    seed: u64,
+struct Trial {
     backend: Backend,
-    context: &zmq::Context,
-    coverage: &Rc<RefCell<Coverage>>,
-) {
-    let config = Config {
-        cases: 1,
-        failure_persistence: None,
-        max_shrink_iters: 20_000,
-        ..Config::default()
-    };
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, random);
-    coverage.borrow_mut().programs += 1;
-    let outcome = runner.run(&program(), |program| {
-        compare(program, backend, context, coverage).map_err(TestCaseError::fail)
-    });
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Fail(reason, program)) => panic!(
-            "the reactor on {backend:?} and the model differ: {reason}\n{program}\n\
-             REACTOR_SEED={seed} runs this one again"
-        ),
-        Err(error) => panic!("REACTOR_SEED={seed}: {error}"),
-    }
+    coverage: Rc<RefCell<Coverage>>,
+    /// Tells of each program that begins; one that does not end ends the test.
+    begun: Sender<u64>,
 }
 
-fn compare(
-    program: Program,
-    backend: Backend,
-    context: &zmq::Context,
-    coverage: &Rc<RefCell<Coverage>>,
-) -> Result<(), String> {
-    let program = Rc::new(program);
-    let log = real::run(&program, backend, context, coverage);
-    naive::check(&program, &log, coverage)
+impl Trial {
+    fn new(backend: Backend) -> Self {
+        let (begun, begins) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut seed = 0;
+            loop {
+                match begins.recv_timeout(BOUND) {
+                    Ok(next) => seed = next,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {
+                        eprintln!(
+                            "the reactor on {backend:?} sleeps for ever: REACTOR_SEED={seed} runs this one again"
+                        );
+                        std::process::exit(1);
+                    }
+                }
+            }
+        });
+        Self {
+            backend,
+            coverage: Rc::default(),
+            begun,
+        }
+    }
+
+    /// Makes the program with this number, and compares; a difference is made as small as it gets.
+    fn try_program(&self, seed: u64, context: &zmq::Context) {
+        let config = Config {
+            cases: 1,
+            failure_persistence: None,
+            max_shrink_iters: 20_000,
+            ..Config::default()
+        };
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let mut runner = TestRunner::new_with_rng(config, random);
+        self.coverage.borrow_mut().programs += 1;
+        let outcome = runner.run(&program(), |program| {
+            self.begun.send(seed).unwrap();
+            self.compare(program, context).map_err(TestCaseError::fail)
+        });
+        match outcome {
+            Ok(()) => {}
+            Err(TestError::Fail(reason, program)) => panic!(
+                "the reactor on {:?} and the model differ: {reason}\n{program}\n\
+                 REACTOR_SEED={seed} runs this one again",
+                self.backend
+            ),
+            Err(error) => panic!("REACTOR_SEED={seed}: {error}"),
+        }
+    }
+
+    fn compare(&self, program: Program, context: &zmq::Context) -> Result<(), String> {
+        let program = Rc::new(program);
+        let log = real::run(&program, self.backend, context, &self.coverage);
+        naive::check(&program, &log, &self.coverage)
+    }
 }

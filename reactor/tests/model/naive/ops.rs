@@ -54,6 +54,7 @@ impl Model<'_> {
         for socket in &mut self.sockets {
             socket.must &= socket.is_ready();
             socket.readable &= socket.is_readable();
+            socket.was_ready |= socket.is_ready();
         }
         Ok(())
     }
@@ -190,6 +191,7 @@ impl Model<'_> {
             waiting: VecDeque::new(),
             must: false,
             readable: false,
+            was_ready: false,
             may: false,
             served: false,
             first: false,

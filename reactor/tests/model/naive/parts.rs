@@ -27,7 +27,9 @@ pub(super) struct SocketModel {
     pub(super) must: bool,
     /// It was readable when the turn began and ever since.
     pub(super) readable: bool,
-    /// It was ready at some moment before any socket was served: this turn may.
+    /// It was ready at some moment since its last call, so that it may have a place among those to be served.
+    pub(super) was_ready: bool,
+    /// It had such a place before any socket was served: this turn may call it.
     pub(super) may: bool,
     pub(super) served: bool,
     /// It was left over by the turn before, since something came due: it comes before the others.

@@ -7,7 +7,7 @@ use crate::program::{Current, reads_in_call};
 impl Model<'_> {
     pub(super) fn serve_sockets(&mut self) -> Checked<()> {
         for socket in &mut self.sockets {
-            socket.may |= socket.is_ready();
+            socket.may = socket.was_ready;
         }
         while let Some(Event::Socket { socket, .. }) = self.next_event() {
             self.serve_socket(socket)?;
@@ -45,6 +45,7 @@ impl Model<'_> {
         }
         self.sockets[socket].served = true;
         self.sockets[socket].must = false;
+        self.sockets[socket].was_ready = false;
         let interest = self.sockets[socket].interest;
         for call in 1.. {
             let before = self.sockets[socket].taken;
@@ -72,6 +73,7 @@ impl Model<'_> {
             }
             break;
         }
+        self.sockets[socket].was_ready = self.sockets[socket].is_ready();
         Ok(())
     }
 

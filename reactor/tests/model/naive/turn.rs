@@ -73,7 +73,8 @@ impl Model<'_> {
         for socket in &mut self.sockets {
             socket.must = socket.is_ready();
             socket.readable = socket.is_readable();
-            socket.may = socket.is_ready() || socket.may_be_first;
+            socket.was_ready |= socket.is_ready();
+            socket.may = false;
             socket.served = false;
             (socket.taken, socket.idle) = (0, 0);
         }
