@@ -1,9 +1,11 @@
 //! What a handler gets: everything but the handler that runs.
 
+mod calling;
 mod fds;
 mod hooks;
 mod outbox;
 mod plain;
+mod serving;
 mod sockets;
 mod ticketing;
 mod timing;

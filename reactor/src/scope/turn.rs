@@ -5,15 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::sockets::Knowledge;
 use super::{ReadyItem, Scope};
 use crate::arena::Key;
 use crate::backend::{Token, Until};
 use crate::clock::Clock;
 use crate::metrics::Holder;
 use crate::{
-    BoxError, Error, ErrorPolicy, Event, FdKey, Ready, Removal, SocketKey, Source, SourceKey,
-    TicketClassKey, TicketKey, TimerKey,
+    Error, Event, FdKey, Ready, SocketKey, SourceKey, TicketClassKey, TicketKey, TimerKey,
 };
 
 /// While a ROUTER holds back messages for a peer it is tried again at least so often: a peer that has room again may go
@@ -163,8 +161,14 @@ impl<S: 'static> Scope<S> {
     }
 
     /// When the next timer or ticket is due.
-    fn next_due(&mut self) -> Option<Instant> {
+    pub(super) fn next_due(&mut self) -> Option<Instant> {
         earliest(self.timers.next(), self.tickets.next())
+    }
+
+    /// Whether a timer or a ticket is due by now.
+    pub(super) fn is_due(&mut self) -> bool {
+        let now = self.mark.unwrap_or_else(|| self.clock.now());
+        self.next_due().is_some_and(|due| due <= now)
     }
 
     /// With a virtual clock: looks whether something is ready, and if not goes to the next deadline. Where there is
@@ -334,159 +338,6 @@ impl<S: 'static> Scope<S> {
         self.note(Holder::Source(owner));
     }
 
-    /// Serves those that are ready at this moment, each within its budget, beginning with another in each turn. Who
-    /// becomes or stays ready meanwhile is served in the next turn.
-    ///
-    /// Something that comes due meanwhile waits for one share and not for all of them: the rest is left for the next
-    /// turn, in front of everyone else.
-    fn run_ready(&mut self, state: &mut S) {
-        if self.batch.is_empty() && self.ready.len() <= 1 {
-            // One alone, as in nearly every turn, needs no order.
-            if let Some(item) = self.ready.pop() {
-                self.run_item(state, item);
-            }
-            return;
-        }
-        let rest = self.batch.len();
-        self.batch.extend(self.ready.drain(..));
-        if rest == 0 {
-            let begin = self.rotation % self.batch.len();
-            self.rotation = self.rotation.wrapping_add(1);
-            self.batch.rotate_left(begin);
-        }
-        while let Some(item) = self.batch.pop_front() {
-            self.run_item(state, item);
-            if !self.batch.is_empty() && self.is_due() {
-                return;
-            }
-        }
-    }
-
-    fn run_item(&mut self, state: &mut S, item: ReadyItem) {
-        match item {
-            ReadyItem::Socket(key) => self.run_socket(state, key),
-            ReadyItem::Fd(key) => self.run_fd(state, key),
-        }
-    }
-
-    /// Whether a timer or a ticket is due by now.
-    fn is_due(&mut self) -> bool {
-        let now = self.mark.unwrap_or_else(|| self.clock.now());
-        self.next_due().is_some_and(|due| due <= now)
-    }
-
-    fn run_socket(&mut self, state: &mut S, key: SocketKey) {
-        let Some(slot) = self.sockets.get_mut(key.0) else {
-            return;
-        };
-        slot.queued = false;
-        slot.refresh();
-        let (owner, tag) = (slot.owner, slot.tag);
-        if slot.ready().any()
-            && let Some(mut source) = self.take_source(owner)
-        {
-            let served = self.serve(state, key, tag, &mut *source);
-            self.put_source(owner, source);
-            if let Err(error) = served {
-                self.fail(state, owner, error);
-            }
-        }
-        self.note(Holder::Source(owner));
-        let Some(slot) = self.sockets.get_mut(key.0) else {
-            return;
-        };
-        slot.share = None;
-        // What is not known for sure will be looked at before the next sleep.
-        if slot.knowledge == Knowledge::Sure && !slot.queued && slot.ready().any() {
-            slot.queued = true;
-            self.ready.push(ReadyItem::Socket(key));
-        }
-    }
-
-    /// Calls the source of a socket for its share of the turn: as long as there is more to read, and the source does
-    /// read.
-    fn serve(
-        &mut self,
-        state: &mut S,
-        key: SocketKey,
-        tag: usize,
-        source: &mut dyn Source<S>,
-    ) -> Result<(), BoxError> {
-        let mut left = self.budget;
-        loop {
-            let first = left == self.budget;
-            let Some(slot) = self.sockets.get_mut(key.0) else {
-                return Ok(());
-            };
-            let ready = if slot.knowledge == Knowledge::Received && !first {
-                slot.maybe_readable()
-            } else {
-                slot.refresh();
-                slot.ready()
-            };
-            // Called again only to read more: writing needs no more than one call a turn to go on.
-            if !ready.any() || !first && !ready.readable {
-                return Ok(());
-            }
-            slot.tell_error();
-            slot.share = Some(left);
-            let interest = slot.interest;
-            self.meter.event();
-            source.on_event(state, self, Event::Socket { tag, key, ready })?;
-            let Some(slot) = self.sockets.get_mut(key.0) else {
-                return Ok(());
-            };
-            let took = slot.share.is_some_and(|share| share < left);
-            left = slot.share.map_or(0, |share| share.min(left - 1));
-            // Who took nothing and did not touch the socket would do no more in the next call than in this one.
-            let idle = !took && slot.knowledge != Knowledge::Stale;
-            if left == 0 || idle || slot.interest != interest {
-                return Ok(());
-            }
-        }
-    }
-
-    fn run_fd(&mut self, state: &mut S, key: FdKey) {
-        let Some(slot) = self.fds.get_mut(key.0) else {
-            return;
-        };
-        slot.queued = false;
-        let ready = std::mem::replace(&mut slot.signalled, Ready::NONE).masked(slot.interest);
-        if slot.interest.is_none() {
-            return;
-        }
-        let (owner, tag) = (slot.owner, slot.tag);
-        if ready.any() {
-            self.dispatch(state, owner, Event::Fd { tag, key, ready });
-            self.note(Holder::Source(owner));
-        }
-        let Some(slot) = self.fds.get(key.0) else {
-            return;
-        };
-        if slot.interest.is_none() {
-            return;
-        }
-        let (fd, interest) = (slot.fd, slot.interest);
-        if let Err(error) = self.poll.rearm(fd, Token::Fd(key.0.index()), interest) {
-            self.lose_fd(state, key, owner, error);
-        }
-    }
-
-    /// Lets go of a descriptor that cannot be watched any more: somebody closed it behind the reactor's back.
-    fn lose_fd(&mut self, state: &mut S, key: FdKey, owner: SourceKey, error: std::io::Error) {
-        let slot = self.sources.get(owner.0);
-        let (name, policy) = slot.map_or_else(
-            || (self.name_of(owner), ErrorPolicy::default()),
-            |slot| (slot.name.clone(), slot.policy),
-        );
-        drop(self.release_fd(key));
-        match policy {
-            ErrorPolicy::Stop => self.stop_for(name, error.into()),
-            ErrorPolicy::Remove => self.remove_for(state, owner, &name, error.into()),
-            ErrorPolicy::Tolerate => self.report(state, owner, &name, error.into()),
-        }
-    }
-
     /// Does what was put off until now; what is put off meanwhile is for the next turn.
     fn run_deferred(&mut self, state: &mut S) {
         for _ in 0..self.deferred.len() {
@@ -496,87 +347,6 @@ impl<S: 'static> Scope<S> {
             work(state, self);
             self.note(Holder::Deferred);
         }
-    }
-
-    /// Calls a source, taken out of its slot meanwhile.
-    fn dispatch(&mut self, state: &mut S, owner: SourceKey, event: Event) {
-        let Some(mut source) = self.take_source(owner) else {
-            return;
-        };
-        self.meter.event();
-        let result = source.on_event(state, self, event);
-        self.put_source(owner, source);
-        if let Err(error) = result {
-            self.fail(state, owner, error);
-        }
-    }
-
-    /// Takes a source out of its slot, to call it.
-    #[inline]
-    fn take_source(&mut self, owner: SourceKey) -> Option<Box<dyn Source<S>>> {
-        let source = self.sources.get_mut(owner.0)?.source.take()?;
-        self.departed = None;
-        self.running = Some(owner);
-        Some(source)
-    }
-
-    /// Puts a source back after it was called; one that removed itself is dropped here.
-    #[inline]
-    fn put_source(&mut self, owner: SourceKey, source: Box<dyn Source<S>>) {
-        self.running = None;
-        if let Some(slot) = self.sources.get_mut(owner.0) {
-            slot.source = Some(source);
-        }
-    }
-
-    /// Does what the source's policy says about an error.
-    fn fail(&mut self, state: &mut S, owner: SourceKey, error: BoxError) {
-        let known = self
-            .sources
-            .get(owner.0)
-            .map(|slot| (slot.name.clone(), slot.policy));
-        let Some((name, policy)) = known.or(self.departed.clone()) else {
-            return;
-        };
-        match policy {
-            ErrorPolicy::Stop => self.stop_for(name, error),
-            ErrorPolicy::Remove => self.remove_for(state, owner, &name, error),
-            ErrorPolicy::Tolerate => tracing::warn!(source = %name, %error, "handler failed"),
-        }
-    }
-
-    /// Ends the run for an error; the first of a turn is what the run returns.
-    fn stop_for(&mut self, name: std::rc::Rc<str>, error: BoxError) {
-        if self.failure.is_some() {
-            tracing::error!(source = %name, %error, "another handler failed in the same turn");
-            return;
-        }
-        self.failure = Some(Error::Handler {
-            name: name.to_string(),
-            error,
-        });
-    }
-
-    /// Removes a source for an error, and tells the application.
-    fn remove_for(&mut self, state: &mut S, owner: SourceKey, name: &str, error: BoxError) {
-        self.remove_source(owner);
-        self.report(state, owner, name, error);
-    }
-
-    /// Tells the application that something was removed which it did not remove itself.
-    fn report(&mut self, state: &mut S, source: SourceKey, name: &str, error: BoxError) {
-        tracing::warn!(source = %name, %error, "removed because of an error");
-        let Some(mut handler) = self.on_removal.take() else {
-            return;
-        };
-        let removal = Removal {
-            source,
-            name: name.to_owned(),
-            error,
-        };
-        handler(state, self, removal);
-        // Unless it set another in its place.
-        self.on_removal.get_or_insert(handler);
     }
 }
 
