@@ -7,14 +7,16 @@
 //! deadline, deferred work. Where it leaves it open, among sockets and among those that were notified, each of a turn
 //! has to come once, whatever the order, and nobody who is not ready.
 //!
-//! What the model leaves open, since the contract does: the order among sockets, among sources that were notified, and
-//! among classes of tickets with the same deadline; whether a socket that became ready in the middle of a turn gets its
-//! call in that turn or in the next, and one that was ready, paused and resumed; whether an item that is sent to a channel in the middle of a turn does; one more
-//! call of a socket or a channel to see whether there is more; and a few turns in a row that neither do anything nor
-//! sleep. Raw descriptors, monitors, send queues and panics are left to tests of their own.
+//! What the model leaves open, since the contract does: the order among sources that were notified, and among classes
+//! of tickets with the same deadline; whether a socket that became ready in the middle of a turn gets its call in that
+//! turn or in the next, and one that was ready, paused and resumed; whether an item that is sent to a channel in the
+//! middle of a turn does; one more call of a socket or a channel to see whether there is more; and a few turns in a row
+//! that neither do anything nor sleep. The order among sockets is open but for those that are left over; that each turn
+//! begins with another is not looked at here. Raw descriptors, monitors, send queues and panics are left to tests of
+//! their own.
 //!
 //! Every program has a number, which is the seed of all that is random in it. A failing one is made smaller by proptest
-//! and printed with its number, its last entries and what differs:
+//! and printed with its number, its last entries and what differs; one that does not end is named after a while:
 //!
 //! ```text
 //! REACTOR_SEED=17 cargo test -p bstar-reactor --test model   only this one
