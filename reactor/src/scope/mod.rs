@@ -79,8 +79,8 @@ pub struct Scope<S> {
     due_buffer: VecDeque<Due>,
     /// How many ROUTERs hold messages back.
     stuck: usize,
-    /// Counts turns, to begin each with another of those that are ready.
-    rotation: usize,
+    /// Whom the last turn began with that had several to serve: the next begins with the one after it.
+    began: Option<ReadyItem>,
     /// The source that runs, and what it leaves behind when it removes itself and then fails.
     running: Option<SourceKey>,
     departed: Option<(Rc<str>, ErrorPolicy)>,
@@ -112,7 +112,7 @@ struct SourceSlot<S> {
     owned: Vec<AnyKey>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum ReadyItem {
     Socket(crate::SocketKey),
     Fd(FdKey),
@@ -146,7 +146,7 @@ impl<S: 'static> Scope<S> {
             batch: VecDeque::new(),
             due_buffer: VecDeque::new(),
             stuck: 0,
-            rotation: 0,
+            began: None,
             running: None,
             departed: None,
             starting: Vec::new(),

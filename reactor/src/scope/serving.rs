@@ -23,9 +23,11 @@ impl<S: 'static> Scope<S> {
         let rest = self.batch.len();
         self.batch.extend(self.ready.drain(..));
         if rest == 0 {
-            let begin = self.rotation % self.batch.len();
-            self.rotation = self.rotation.wrapping_add(1);
+            let last = self.began;
+            let begin = self.batch.iter().position(|item| Some(*item) == last);
+            let begin = begin.map_or(0, |place| (place + 1) % self.batch.len());
             self.batch.rotate_left(begin);
+            self.began = self.batch.front().copied();
         }
         while let Some(item) = self.batch.pop_front() {
             self.run_item(state, item);

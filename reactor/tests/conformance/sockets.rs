@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use reactor::{Backend, Error, Interest, Ready, set_xpub_verboser, zmq};
+use reactor::{Backend, Error, Interest, Ready, Scope, set_xpub_verboser, zmq};
 
 use crate::common::{BOUND, builder, on_both, pair, reactor, terminate, turn_idly, turn_until};
 
 on_both!(
     an_echo_server_answers_over_tcp,
     every_one_of_many_sockets_is_served,
+    each_turn_begins_with_another_socket,
     a_socket_is_called_within_its_budget_and_seldom_in_vain,
     a_paused_socket_is_silent_and_loses_nothing,
     writing_is_announced_while_it_is_of_interest,
@@ -100,6 +101,37 @@ fn every_one_of_many_sockets_is_served(backend: Backend) {
             .enumerate()
             .all(|(number, chunk)| chunk == [number; 3])
     );
+}
+
+fn each_turn_begins_with_another_socket(backend: Backend) {
+    let context = zmq::Context::new();
+    let mut reactor = builder(backend).budget(1).build::<Vec<usize>>().unwrap();
+    let mut feeds = Vec::new();
+    for name in 0..3 {
+        let (ours, feed) = pair(&context);
+        let mut frames = Vec::new();
+        let served = move |seen: &mut Vec<usize>, scope: &mut Scope<_>, key, _| {
+            if scope.recv(key, &mut frames)? {
+                seen.push(name);
+            }
+            Ok(())
+        };
+        let scope = reactor.scope();
+        scope
+            .add_socket("one", ours, Interest::READ, served)
+            .unwrap();
+        (0..10).for_each(|_| feed.send("", 0).unwrap());
+        feeds.push(feed);
+    }
+    let mut first = Vec::new();
+    for _ in 0..6 {
+        let mut seen = Vec::new();
+        reactor.turn(&mut seen, Some(BOUND)).unwrap();
+        assert_eq!(seen.len(), 3, "each has its share");
+        first.push(seen[0]);
+    }
+    first.sort_unstable();
+    assert_eq!(first, [0, 0, 1, 1, 2, 2]);
 }
 
 fn a_socket_is_called_within_its_budget_and_seldom_in_vain(backend: Backend) {
