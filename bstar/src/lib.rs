@@ -61,7 +61,6 @@
 
 pub mod client;
 pub mod core;
-pub mod endpoint;
 #[cfg(feature = "programs")]
 pub mod programs;
 pub mod server;

@@ -157,6 +157,7 @@ mod backend;
 mod channel;
 mod clock;
 mod ending;
+mod endpoint;
 mod error;
 mod keys;
 mod metrics;
@@ -180,6 +181,7 @@ pub use crate::backend::Backend;
 pub use crate::channel::{SendError, Sender};
 pub use crate::clock::VirtualClock;
 pub use crate::ending::{Ending, end_context};
+pub use crate::endpoint::{Endpoint, EndpointError};
 pub use crate::error::{BoxError, Error, PostError, Rejected};
 pub use crate::keys::{
     AnyKey, FdKey, HookKey, SocketKey, SourceKey, TicketClassKey, TicketKey, TimerKey,

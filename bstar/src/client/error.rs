@@ -1,6 +1,6 @@
 //! What can go wrong on the client's side.
 
-use crate::endpoint::EndpointError;
+use reactor::EndpointError;
 
 /// Why a client could not be built, or a request was not taken on.
 ///

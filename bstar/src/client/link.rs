@@ -10,7 +10,7 @@ use std::time::Duration;
 use reactor::{Connection, Interest, MonitorEvent, Scope, SocketKey, SourceKey};
 
 use super::{Config, Error};
-use crate::endpoint::Endpoint;
+use reactor::Endpoint;
 
 /// libzmq is not to reconnect while the host has not yet seen that a link ended: a day.
 const NEVER_MS: i32 = 24 * 3600 * 1000;

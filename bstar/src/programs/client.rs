@@ -15,7 +15,7 @@ use super::{
     refuse_usage, say,
 };
 use crate::client::{ClientBuilder, ClientHandle, Idempotent, Reply, RequestError};
-use crate::endpoint::Endpoint;
+use reactor::Endpoint;
 
 const END_WITHIN: Duration = Duration::from_secs(1);
 /// The largest time that the histogram tells from a larger one: two days.

@@ -19,7 +19,7 @@ pub use self::client::ClientArgs;
 pub use self::server::ServerArgs;
 
 use crate::core::{Config, Role};
-use crate::endpoint::{Endpoint, EndpointError};
+use reactor::{Endpoint, EndpointError};
 
 /// What ends a program early.
 pub type Failure = Box<dyn std::error::Error>;

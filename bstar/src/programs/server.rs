@@ -15,8 +15,8 @@ use super::{
     say,
 };
 use crate::core::{Config, ConfigError, PairId, Role, State};
-use crate::endpoint::Endpoint;
 use crate::server::{Handle, Server};
+use reactor::Endpoint;
 
 /// How long the sockets may take to close.
 const END_WITHIN: Duration = Duration::from_secs(2);

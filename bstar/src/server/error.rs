@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::StepBackError;
-use crate::endpoint::EndpointError;
+use reactor::EndpointError;
 
 /// Why a node could not be attached to a reactor. Nothing of it remains there.
 #[derive(Debug, thiserror::Error)]

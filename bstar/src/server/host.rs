@@ -11,7 +11,7 @@ use super::link;
 use super::request::Request;
 use super::voter::{Voter, refusal};
 use crate::core::{Announced, Answer, Fatal, Machine, Metadata, Output, State, Transition};
-use crate::endpoint::Endpoint;
+use reactor::Endpoint;
 
 /// What the application wants to be told.
 pub(super) struct Callbacks<S> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use crate::core::{Config, METADATA_TOPIC, SHORTEST_REDIAL};
-use crate::endpoint::Endpoint;
+use reactor::Endpoint;
 
 /// A state is a digit and a line of text, and what is larger is dropped when it is read. Only what
 /// would exhaust the memory costs its sender the connection: libzmq would not dial it again.

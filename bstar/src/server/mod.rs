@@ -43,7 +43,7 @@ use self::handle::Shared;
 use self::host::{Callbacks, Host, Link};
 use self::voter::{Handler, Voter};
 use crate::core::{Config, Fatal, Machine, PAIR, Table, Transition};
-use crate::endpoint::Endpoint;
+use reactor::Endpoint;
 
 /// One node of a pair, before it is attached to a reactor.
 ///

@@ -98,7 +98,7 @@ impl Endpoint {
     }
 
     /// The path of a socket in the file system.
-    pub(crate) fn ipc_path(&self) -> Option<&str> {
+    pub fn ipc_path(&self) -> Option<&str> {
         // With an `@` the name is in Linux's abstract namespace.
         self.0
             .strip_prefix("ipc://")
@@ -106,7 +106,7 @@ impl Endpoint {
     }
 
     /// Whether it stays within a context.
-    pub(crate) fn is_inproc(&self) -> bool {
+    pub fn is_inproc(&self) -> bool {
         self.0.starts_with("inproc://")
     }
 
