@@ -1,0 +1,3 @@
+//! The engine.
+mod types;
+pub use self::types::*;

@@ -1,0 +1,1 @@
+//! Servers of the three models, as callbacks on a reactor.

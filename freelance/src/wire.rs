@@ -1,0 +1,220 @@
+//! What goes over the wire between a client and a server of Freelance.
+//!
+//! ```text
+//! models 1, 2   request   [fl/1 NONCE SEQUENCE ATTEMPT] [empty] ([SEQUENCE] in model 2) [body] ...
+//!               reply     [the same first frame       ] [empty] ([SEQUENCE] in model 2) [body] ...
+//! model 3       request   [fl/1 NONCE SEQUENCE ATTEMPT] [body] ...
+//!               reply     [the same first frame       ] [body] ...
+//!               ping      [PING]        pong   [PONG]
+//! all           refusal   [the same first frame] ([empty]) [fl-no REASON]
+//! ```
+//!
+//! NONCE is 16 lower-case hexadecimal digits, SEQUENCE and ATTEMPT are decimal numbers without leading zeros, each
+//! from 1 on. A REP server returns the first two frames of models 1 and 2 by itself.
+
+use std::ops::Deref;
+
+use crate::Model;
+
+/// What a FLP client says to ask whether a server lives: alone, and only then. A control frame may spell it too.
+pub(crate) const PING: &[u8] = b"PING";
+/// What a FLP server says to that.
+pub(crate) const PONG: &[u8] = b"PONG";
+
+const PREFIX: &[u8] = b"fl/1 ";
+const NONCE_DIGITS: usize = 16;
+/// Digits of the greatest number, `u64::MAX`.
+const MAX_DIGITS: usize = 20;
+const REFUSAL: &[u8] = b"fl-no";
+
+/// The client control frame of a request of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// Tells a client's requests from those of others and of earlier lives.
+    pub(crate) nonce: u64,
+    /// The request.
+    pub(crate) sequence: u64,
+    /// Which copy of it, from 1 on.
+    pub(crate) attempt: u32,
+}
+
+impl Control {
+    /// As it goes over the wire.
+    pub(crate) fn write(self) -> String {
+        let Self {
+            nonce,
+            sequence,
+            attempt,
+        } = self;
+        format!("fl/1 {nonce:016x} {sequence} {attempt}")
+    }
+
+    /// Strict, so that one request has one spelling: what we sent comes back unchanged or is foreign.
+    pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
+        let rest = frame.strip_prefix(PREFIX)?;
+        let (nonce, rest) = rest.split_at_checked(NONCE_DIGITS)?;
+        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if !nonce.iter().all(is_hex) {
+            return None;
+        }
+        let rest = rest.strip_prefix(b" ")?;
+        let space = rest.iter().position(|byte| *byte == b' ')?;
+        Some(Self {
+            nonce: u64::from_str_radix(std::str::from_utf8(nonce).ok()?, 16).ok()?,
+            sequence: number(&rest[..space])?,
+            attempt: number(&rest[space + 1..])?.try_into().ok()?,
+        })
+    }
+}
+
+/// What a server says, as far as its shape tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Frames from this index on are the reply.
+    Reply(Control, usize),
+    /// The server did not take the request.
+    Refusal(Control),
+    /// It lives.
+    Pong,
+}
+
+/// Reads a message from a server, without the identity that a ROUTER puts in front; `None` when it is not an answer
+/// of any kind.
+pub(crate) fn parse<F: Deref<Target = [u8]>>(model: Model, frames: &[F]) -> Option<Answer> {
+    let (first, rest) = frames.split_first()?;
+    if model == Model::Three && rest.is_empty() {
+        return (&**first == PONG).then_some(Answer::Pong);
+    }
+    let control = Control::parse(first)?;
+    let start = match model {
+        Model::Three => 1,
+        Model::One | Model::Two if !rest.first()?.is_empty() => return None,
+        Model::One | Model::Two => 2,
+    };
+    let body = &frames[start..];
+    if let [only] = body
+        && is_refusal(only)
+    {
+        return Some(Answer::Refusal(control));
+    }
+    match model {
+        Model::One | Model::Three => (!body.is_empty()).then_some(Answer::Reply(control, start)),
+        // What a server of model 2 made of the sequence is its word, that of the envelope is libzmq's.
+        Model::Two => (body.len() > 1 && number(&body[0]) == Some(control.sequence))
+            .then_some(Answer::Reply(control, start + 1)),
+    }
+}
+
+/// Whether a frame that is alone reads as a refusal: the word `fl-no`, then its end or a space. A longer word, such as
+/// `fl-north`, is an application's own.
+pub(crate) fn is_refusal(frame: &[u8]) -> bool {
+    frame
+        .strip_prefix(REFUSAL)
+        .is_some_and(|rest| rest.is_empty() || rest[0] == b' ')
+}
+
+/// What a server says that does not take a request. `reason` is one word.
+pub(crate) fn refusal(reason: &str) -> String {
+    format!("fl-no {reason}")
+}
+
+/// A decimal number from 1 on, without leading zeros.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.len() > MAX_DIGITS
+        || digits.first().is_none_or(|first| *first == b'0')
+        || !digits.iter().all(u8::is_ascii_digit)
+    {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTROL: Control = Control {
+        nonce: 0xabc,
+        sequence: 7,
+        attempt: 2,
+    };
+    const FRAME: &[u8] = b"fl/1 0000000000000abc 7 2";
+
+    fn read(model: Model, frames: &[&[u8]]) -> Option<Answer> {
+        parse(model, frames)
+    }
+
+    #[test]
+    fn a_control_frame_comes_back_as_it_went() {
+        assert_eq!(CONTROL.write().as_bytes(), FRAME);
+        let greatest = Control {
+            nonce: u64::MAX,
+            sequence: u64::MAX,
+            attempt: u32::MAX,
+        };
+        for control in [CONTROL, greatest] {
+            assert_eq!(Control::parse(control.write().as_bytes()), Some(control));
+        }
+    }
+
+    #[test]
+    fn a_control_frame_has_one_spelling() {
+        let wrong: [&[u8]; 14] = [
+            b"",
+            b"fl/1",
+            b"fl/1 ",
+            b"fl/1 0000000000000abc",
+            b"fl/1 0000000000000abc 7",
+            b"fl/1 0000000000000abc 7 ",
+            b"fl/1 0000000000000abc 7 02",
+            b"fl/1 0000000000000abc 0 2",
+            b"fl/1 0000000000000abc +7 2",
+            b"fl/1 0000000000000ABC 7 2",
+            b"fl/1 0000000000000abc 7 2 ",
+            b"fl/1 0000000000000abc 18446744073709551616 2",
+            b"fl/1 0000000000000abc 7 4294967296",
+            b"fl/2 0000000000000abc 7 2",
+        ];
+        for frame in wrong {
+            assert_eq!(Control::parse(frame), None, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn each_model_has_a_shape_of_its_own() {
+        let one = Some(Answer::Reply(CONTROL, 2));
+        assert_eq!(read(Model::One, &[FRAME, b"", b"body"]), one);
+        assert_eq!(read(Model::One, &[FRAME, b"", b""]), one);
+        assert_eq!(read(Model::One, &[FRAME, b""]), None);
+        assert_eq!(read(Model::One, &[FRAME, b"body"]), None);
+        let two = Some(Answer::Reply(CONTROL, 3));
+        assert_eq!(read(Model::Two, &[FRAME, b"", b"7", b"OK"]), two);
+        assert_eq!(read(Model::Two, &[FRAME, b"", b"8", b"OK"]), None);
+        assert_eq!(read(Model::Two, &[FRAME, b"", b"7"]), None);
+        let three = Some(Answer::Reply(CONTROL, 1));
+        assert_eq!(read(Model::Three, &[FRAME, b"body"]), three);
+        assert_eq!(read(Model::Three, &[FRAME, b"", b"body"]), three);
+        assert_eq!(read(Model::Three, &[FRAME]), None);
+    }
+
+    #[test]
+    fn only_a_pong_that_is_alone_is_one() {
+        assert_eq!(read(Model::Three, &[b"PONG"]), Some(Answer::Pong));
+        assert_eq!(read(Model::Three, &[b"PONG", b""]), None);
+        assert_eq!(read(Model::Three, &[b"pong"]), None);
+        assert_eq!(read(Model::One, &[b"PONG"]), None);
+        assert_eq!(read(Model::Three, &[]), None);
+    }
+
+    #[test]
+    fn a_refusal_is_one_frame_of_its_word() {
+        let no = Some(Answer::Refusal(CONTROL));
+        let text = refusal("full");
+        assert_eq!(read(Model::One, &[FRAME, b"", text.as_bytes()]), no);
+        assert_eq!(read(Model::Two, &[FRAME, b"", b"fl-no"]), no);
+        assert_eq!(read(Model::Three, &[FRAME, b"fl-no draining"]), no);
+        let reply = Some(Answer::Reply(CONTROL, 1));
+        assert_eq!(read(Model::Three, &[FRAME, b"fl-north"]), reply);
+        assert_eq!(read(Model::Three, &[FRAME, b"fl-no", b"more"]), reply);
+    }
+}
