@@ -61,6 +61,11 @@ pub enum Action {
         /// To whom.
         server: ServerId,
     },
+    /// Ask the server for its identity (model 3 only): there is a link, and still nobody is known by its address.
+    AskName {
+        /// Whom.
+        server: ServerId,
+    },
     /// Send a copy of a request: [`Engine::head`](super::Engine::head) is the envelope, and
     /// [`Engine::body`](super::Engine::body) what follows it.
     Send {
@@ -89,6 +94,13 @@ pub enum Event<R> {
         server: ServerId,
         /// What it thinks now.
         liveness: Liveness,
+    },
+    /// A server has another identity than the address that it was dialled by, so that no request can reach it.
+    Misnamed {
+        /// Which.
+        server: ServerId,
+        /// What it calls itself.
+        identity: String,
     },
     /// A server was drained, and is removed.
     Drained {
