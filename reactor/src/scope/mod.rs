@@ -5,6 +5,7 @@ mod fds;
 mod hooks;
 mod outbox;
 mod plain;
+mod sending;
 mod serving;
 mod sockets;
 mod ticketing;
@@ -99,6 +100,8 @@ pub struct Scope<S> {
     notified_buffer: VecDeque<SourceKey>,
     hook_buffer: Vec<HookKey>,
     touched_buffer: Vec<crate::SocketKey>,
+    /// All but the first frame of a message that is being sent.
+    frame_buffer: Vec<zmq::Message>,
 }
 
 struct SourceSlot<S> {
@@ -160,6 +163,7 @@ impl<S: 'static> Scope<S> {
             notified_buffer: VecDeque::new(),
             hook_buffer: Vec::new(),
             touched_buffer: Vec::new(),
+            frame_buffer: Vec::new(),
         };
         if settings.signals {
             scope.watch_signals()?;

@@ -5,11 +5,11 @@
 //! tells of room for one peer or another alike, and stays on the list of those to look at until nothing waits.
 
 use std::collections::VecDeque;
-use std::iter::Peekable;
 
 use zmq::Message;
 
 use super::Scope;
+use super::sending::{Unsent, transmit};
 use super::sockets::SocketSlot;
 use crate::{Error, SocketKey};
 
@@ -85,7 +85,7 @@ impl SocketSlot {
     pub(super) fn send_or_queue(
         &mut self,
         first: Message,
-        mut rest: Peekable<impl Iterator<Item = Message>>,
+        rest: &mut Vec<Message>,
     ) -> Result<(), Error> {
         if self.is_router() {
             if self.is_holding_for(&first) {
@@ -93,9 +93,9 @@ impl SocketSlot {
             }
             // The socket takes an identity or not, and keeps it in both cases; it is a few bytes.
             let identity = Message::from(&first[..]);
-            return match transmit(&self.socket, first, &mut rest) {
-                Err(Error::WouldBlock) => self.queue(identity, rest),
-                result => result,
+            return match transmit(&self.socket, first, rest) {
+                Err(Unsent::Refused(Error::WouldBlock)) => self.queue(identity, rest),
+                sent => Ok(sent?),
             };
         }
         if self.is_holding() {
@@ -104,20 +104,20 @@ impl SocketSlot {
         self.refresh();
         if self.has_room() {
             self.used();
-            transmit(&self.socket, first, &mut rest)
+            Ok(transmit(&self.socket, first, rest)?)
         } else {
             self.queue(first, rest)
         }
     }
 
-    fn queue(&mut self, first: Message, rest: impl Iterator<Item = Message>) -> Result<(), Error> {
+    fn queue(&mut self, first: Message, rest: &mut Vec<Message>) -> Result<(), Error> {
         let Some(outbox) = &mut self.outbox else {
             return Err(Error::WouldBlock);
         };
         if outbox.waiting.len() >= outbox.capacity {
             return Err(Error::QueueFull);
         }
-        let message = std::iter::once(first).chain(rest).collect();
+        let message = std::iter::once(first).chain(rest.drain(..)).collect();
         outbox.waiting.push_back(message);
         Ok(())
     }
@@ -149,83 +149,33 @@ impl Outbox {
                 return;
             };
             let blocked = router && full.iter().any(|peer| peer[..] == message[0][..]);
-            let first = Message::from(&message[0][..]);
-            let whole = message.len();
             let sent = if blocked {
-                Err(Error::WouldBlock)
+                Err(Unsent::Refused(Error::WouldBlock))
             } else {
-                let mut rest = message.drain(1..).peekable();
+                let first = Message::from(&message[0][..]);
+                let mut rest = message.split_off(1);
                 let sent = transmit(socket, first, &mut rest);
-                if let Err(Error::WouldBlock) = sent {
-                    // Nothing of it was sent, and what libzmq did not take goes back.
-                    let rest: Vec<Message> = rest.collect();
-                    message.extend(rest);
-                }
+                message.append(&mut rest);
                 sent
-            };
-            let sent = match sent {
-                // The peer left in the middle of it: what is left of it is no message.
-                Err(Error::WouldBlock) if message.len() < whole => {
-                    Err(Error::Zmq(zmq::Error::EAGAIN))
-                }
-                sent => sent,
             };
             match sent {
                 Ok(()) => {}
-                Err(Error::WouldBlock) if router => {
+                Err(Unsent::Refused(Error::WouldBlock)) if router => {
                     // Behind those that are still to be tried; in the end the order is as before.
                     if !blocked {
                         full.push(Message::from(&message[0][..]));
                     }
                     self.waiting.push_back(message);
                 }
-                Err(Error::WouldBlock) => {
+                Err(Unsent::Refused(Error::WouldBlock)) => {
                     self.waiting.push_front(message);
                     return;
                 }
-                Err(error) => {
+                Err(Unsent::Refused(error) | Unsent::Broken(error)) => {
                     self.lost += 1;
                     tracing::debug!(%error, "a message that waited is lost");
                 }
             }
         }
-    }
-}
-
-/// Sends one message, all of it or nothing. Where its first frame is refused, the rest was not touched.
-pub(super) fn transmit(
-    socket: &zmq::Socket,
-    first: Message,
-    rest: &mut Peekable<impl Iterator<Item = Message>>,
-) -> Result<(), Error> {
-    let flags = |more: bool| zmq::DONTWAIT | if more { zmq::SNDMORE } else { 0 };
-    socket
-        .send(first, flags(rest.peek().is_some()))
-        .map_err(refused)?;
-    let mut failure = None;
-    while let Some(frame) = rest.next() {
-        // Where the peer left in the middle of the message, libzmq takes back what it has, and expects the rest, to
-        // drop it; without that it would drop the beginning of the next message instead.
-        if let Err(error) = socket.send(frame, flags(rest.peek().is_some())) {
-            failure.get_or_insert(error);
-        }
-    }
-    failure.map_or(Ok(()), |error| Err(broken(error)))
-}
-
-/// Why the first frame was not taken, and with that nothing.
-fn refused(error: zmq::Error) -> Error {
-    match error {
-        zmq::Error::EAGAIN | zmq::Error::EINTR => Error::WouldBlock,
-        zmq::Error::EHOSTUNREACH => Error::Unreachable,
-        error => Error::Zmq(error),
-    }
-}
-
-/// Why a later frame was not taken.
-fn broken(error: zmq::Error) -> Error {
-    match error {
-        zmq::Error::EAGAIN => Error::WouldBlock,
-        error => Error::Zmq(error),
     }
 }

@@ -6,7 +6,7 @@
 
 use std::os::fd::RawFd;
 
-use super::outbox::{Outbox, transmit};
+use super::outbox::Outbox;
 use super::{ReadyItem, Scope, unwatch};
 use crate::backend::Token;
 use crate::{Error, Interest, Ready, Rejected, SocketKey, SourceKey};
@@ -222,32 +222,6 @@ impl<S: 'static> Scope<S> {
         Ok(key)
     }
 
-    /// Sends one message of one or more frames, all of it or nothing.
-    ///
-    /// Never blocks: a socket that cannot take the message now gives [`Error::WouldBlock`], unless it was told to
-    /// [queue](Self::queue_sends), and [`Error::Unreachable`] comes from a ROUTER that is told to say so. The frames are
-    /// gone then; who wants to try again keeps them.
-    ///
-    /// One thing can break a message in two, and is all but ruled out: a signal handler that interrupts libzmq in the
-    /// one system call that it makes at most once a millisecond, between two frames. It is reported as `EINTR`.
-    pub fn send<I, T>(&mut self, key: SocketKey, frames: I) -> Result<(), Error>
-    where
-        I: IntoIterator<Item = T>,
-        T: Into<zmq::Message>,
-    {
-        let slot = self.list(key)?;
-        slot.used();
-        let mut frames = frames.into_iter().map(Into::into).peekable();
-        let Some(first) = frames.next() else {
-            return Err(Error::Invalid("a message has at least one frame"));
-        };
-        if slot.outbox.is_some() {
-            slot.send_or_queue(first, frames)
-        } else {
-            transmit(&slot.socket, first, &mut frames)
-        }
-    }
-
     /// Receives one whole message into `frames`, in place of what is in there. `false`: there is none for now, and
     /// `frames` is empty. Never blocks.
     ///
@@ -350,7 +324,7 @@ impl<S: 'static> Scope<S> {
 
     /// Has the socket looked at before the next sleep.
     #[inline]
-    fn list(&mut self, key: SocketKey) -> Result<&mut SocketSlot, Error> {
+    pub(super) fn list(&mut self, key: SocketKey) -> Result<&mut SocketSlot, Error> {
         let Some(slot) = self.sockets.get_mut(key.0) else {
             return Err(Error::Stale);
         };

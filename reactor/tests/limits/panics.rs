@@ -21,6 +21,7 @@ on_both!(
     a_run_goes_on_after_a_panic,
     an_error_that_preceded_a_panic_is_not_forgotten,
     a_source_that_panics_when_it_starts_leaves_nothing_behind,
+    frames_that_panic_leave_no_part_of_a_message_behind,
 );
 
 /// Of each kind there are three in a turn; where one panics, it is the second.
@@ -347,4 +348,31 @@ fn a_source_that_panics_when_it_starts_leaves_nothing_behind(backend: Backend) {
     turn_idly(&mut reactor, &mut removed);
     assert_eq!(format!("{reactor:?}"), before);
     assert_eq!(removed, 1, "it was reported");
+}
+
+fn frames_that_panic_leave_no_part_of_a_message_behind(backend: Backend) {
+    let context = zmq::Context::new();
+    let mut reactor = common::reactor::<()>(backend);
+    for (capacity, fatal) in [0, 10]
+        .into_iter()
+        .flat_map(|c| (0..3).map(move |f| (c, f)))
+    {
+        let (ours, theirs) = pair(&context);
+        let key = reactor
+            .scope()
+            .add_socket("ours", ours, Interest::READ, |(), _, _, _| Ok(()))
+            .unwrap();
+        reactor.scope().queue_sends(key, capacity).unwrap();
+        let frames = (0..3).map(|frame| {
+            assert_ne!(frame, fatal, "on purpose");
+            zmq::Message::from("broken")
+        });
+        let send = AssertUnwindSafe(|| reactor.scope().send(key, frames));
+        assert!(catch_unwind(send).is_err(), "it did not pass through");
+        reactor.scope().send(key, ["a whole", "message"]).unwrap();
+        turn_idly(&mut reactor, &mut ());
+        let arrived = theirs.recv_multipart(zmq::DONTWAIT).unwrap();
+        assert_eq!(arrived, [&b"a whole"[..], b"message"]);
+        assert!(theirs.recv_multipart(zmq::DONTWAIT).is_err(), "one came");
+    }
 }
