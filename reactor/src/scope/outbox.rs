@@ -3,8 +3,11 @@
 //! A socket is looked at again before every sleep if it was touched or signalled; then what waits is sent as far as it
 //! goes. Nothing is lost in between: room that opens after the look is signalled. A ROUTER is the exception, since it
 //! tells of room for one peer or another alike, and stays on the list of those to look at until nothing waits.
+//!
+//! What waits stands in lanes: one for each peer of a ROUTER that is full, so that nobody waits behind another's
+//! messages, and a look at the socket tries no more than one in vain for each; for every other socket there is one lane.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use zmq::Message;
 
@@ -13,10 +16,20 @@ use super::sending::{Unsent, transmit};
 use super::sockets::SocketSlot;
 use crate::{Error, SocketKey};
 
+/// All lanes share one bound.
 pub(super) struct Outbox {
-    waiting: VecDeque<Vec<Message>>,
+    /// By the peer's identity, which is empty where it is not for the sender to say who gets a message. None is empty.
+    lanes: BTreeMap<Box<[u8]>, VecDeque<Held>>,
+    /// How many messages wait in all of them.
+    waiting: usize,
     capacity: usize,
     lost: u64,
+}
+
+/// A message that waits.
+struct Held {
+    first: Message,
+    rest: Vec<Message>,
 }
 
 /// What waits in front of a socket.
@@ -44,7 +57,8 @@ impl<S: 'static> Scope<S> {
             Some(_) => slot.outbox = None,
             None if capacity > 0 => {
                 slot.outbox = Some(Box::new(Outbox {
-                    waiting: VecDeque::new(),
+                    lanes: BTreeMap::new(),
+                    waiting: 0,
                     capacity,
                     lost: 0,
                 }));
@@ -58,7 +72,7 @@ impl<S: 'static> Scope<S> {
     pub fn queued(&self, key: SocketKey) -> Option<Queued> {
         let outbox = self.sockets.get(key.0)?.outbox.as_ref()?;
         Some(Queued {
-            waiting: outbox.waiting.len(),
+            waiting: outbox.waiting,
             lost: outbox.lost,
         })
     }
@@ -70,15 +84,7 @@ impl SocketSlot {
     pub(super) fn is_holding(&self) -> bool {
         self.outbox
             .as_ref()
-            .is_some_and(|outbox| !outbox.waiting.is_empty())
-    }
-
-    /// Whether messages of a ROUTER wait for room for this peer. Others are not to wait behind them.
-    fn is_holding_for(&self, peer: &Message) -> bool {
-        self.outbox.as_ref().is_some_and(|outbox| {
-            let mut waiting = outbox.waiting.iter();
-            waiting.any(|message| message[0][..] == peer[..])
-        })
+            .is_some_and(|outbox| outbox.waiting > 0)
     }
 
     /// Sends a message, or has it wait.
@@ -110,15 +116,29 @@ impl SocketSlot {
         }
     }
 
+    /// Whether messages of a ROUTER wait for room for this peer. Others are not to wait behind them.
+    fn is_holding_for(&self, peer: &[u8]) -> bool {
+        self.outbox
+            .as_ref()
+            .is_some_and(|outbox| outbox.lanes.contains_key(peer))
+    }
+
     fn queue(&mut self, first: Message, rest: &mut Vec<Message>) -> Result<(), Error> {
+        let router = self.is_router();
         let Some(outbox) = &mut self.outbox else {
             return Err(Error::WouldBlock);
         };
-        if outbox.waiting.len() >= outbox.capacity {
+        if outbox.waiting >= outbox.capacity {
             return Err(Error::QueueFull);
         }
-        let message = std::iter::once(first).chain(rest.drain(..)).collect();
-        outbox.waiting.push_back(message);
+        let lane = if router { &first[..] } else { &[] };
+        let lane = outbox.lanes.entry(lane.into()).or_default();
+        // The sender's buffer stays where it is, and what waits takes no more room than it needs.
+        let mut frames = Vec::with_capacity(rest.len());
+        frames.append(rest);
+        let rest = frames;
+        lane.push_back(Held { first, rest });
+        outbox.waiting += 1;
         Ok(())
     }
 
@@ -129,9 +149,10 @@ impl SocketSlot {
             let Some(outbox) = &mut self.outbox else {
                 return;
             };
-            let before = outbox.waiting.len();
-            outbox.flush(&self.socket, router);
-            let stands = outbox.waiting.len() == before;
+            let before = outbox.waiting;
+            let socket = &self.socket;
+            outbox.flush(|first, rest| transmit(socket, first, rest));
+            let stands = outbox.waiting == before;
             self.used();
             self.refresh();
             if router || stands {
@@ -142,40 +163,89 @@ impl SocketSlot {
 }
 
 impl Outbox {
-    fn flush(&mut self, socket: &zmq::Socket, router: bool) {
-        let mut full: Vec<Message> = Vec::new();
-        for _ in 0..self.waiting.len() {
-            let Some(mut message) = self.waiting.pop_front() else {
-                return;
-            };
-            let blocked = router && full.iter().any(|peer| peer[..] == message[0][..]);
-            let sent = if blocked {
-                Err(Unsent::Refused(Error::WouldBlock))
-            } else {
-                let first = Message::from(&message[0][..]);
-                let mut rest = message.split_off(1);
-                let sent = transmit(socket, first, &mut rest);
-                message.append(&mut rest);
-                sent
-            };
-            match sent {
-                Ok(()) => {}
-                Err(Unsent::Refused(Error::WouldBlock)) if router => {
-                    // Behind those that are still to be tried; in the end the order is as before.
-                    if !blocked {
-                        full.push(Message::from(&message[0][..]));
+    /// Sends of each lane as much as is taken.
+    fn flush(&mut self, mut send: impl FnMut(Message, &mut Vec<Message>) -> Result<(), Unsent>) {
+        let Self {
+            lanes,
+            waiting,
+            lost,
+            ..
+        } = self;
+        lanes.retain(|_, lane| {
+            while let Some(held) = lane.front_mut() {
+                // What is refused is dropped by the `zmq` crate.
+                let first = Message::from(&held.first[..]);
+                match send(first, &mut held.rest) {
+                    Ok(()) => {}
+                    Err(Unsent::Refused(Error::WouldBlock)) => return true,
+                    Err(Unsent::Refused(error) | Unsent::Broken(error)) => {
+                        *lost += 1;
+                        tracing::debug!(%error, "a message that waited is lost");
                     }
-                    self.waiting.push_back(message);
                 }
-                Err(Unsent::Refused(Error::WouldBlock)) => {
-                    self.waiting.push_front(message);
-                    return;
-                }
-                Err(Unsent::Refused(error) | Unsent::Broken(error)) => {
-                    self.lost += 1;
-                    tracing::debug!(%error, "a message that waited is lost");
-                }
+                lane.pop_front();
+                *waiting -= 1;
+            }
+            false
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An outbox in which so many messages wait for each of these peers, which are told apart by their numbers.
+    fn outbox(peers: &[&str], each: u32) -> Outbox {
+        let mut outbox = Outbox {
+            lanes: BTreeMap::new(),
+            waiting: 0,
+            capacity: usize::MAX,
+            lost: 0,
+        };
+        for number in 0..each {
+            for peer in peers {
+                let lane = outbox.lanes.entry(peer.as_bytes().into()).or_default();
+                lane.push_back(Held {
+                    first: Message::from(*peer),
+                    rest: vec![Message::from(&number.to_le_bytes()[..])],
+                });
+                outbox.waiting += 1;
             }
         }
+        outbox
+    }
+
+    #[test]
+    fn a_look_tries_a_full_peer_once_and_sends_all_to_the_others() {
+        let mut outbox = outbox(&["free", "full", "last"], 1_000);
+        let (mut sent, mut refused) = (BTreeMap::<String, u32>::new(), 0);
+        outbox.flush(|first, rest| {
+            let peer = first.as_str().unwrap().to_owned();
+            if peer == "full" {
+                refused += 1;
+                return Err(Unsent::Refused(Error::WouldBlock));
+            }
+            let next = sent.entry(peer).or_default();
+            assert_eq!(rest[0][..], next.to_le_bytes(), "in order");
+            *next += 1;
+            Ok(())
+        });
+        assert_eq!(refused, 1);
+        assert_eq!(sent.into_values().collect::<Vec<_>>(), [1_000, 1_000]);
+        assert_eq!((outbox.waiting, outbox.lanes.len()), (1_000, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_lost_and_the_next_is_tried() {
+        let mut outbox = outbox(&["a"], 3);
+        let mut fates = [
+            Err(Unsent::Refused(Error::Unreachable)),
+            Err(Unsent::Broken(Error::Zmq(zmq::Error::EAGAIN))),
+            Err(Unsent::Refused(Error::WouldBlock)),
+        ]
+        .into_iter();
+        outbox.flush(|_, _| fates.next().unwrap());
+        assert_eq!((outbox.waiting, outbox.lost), (1, 2));
     }
 }

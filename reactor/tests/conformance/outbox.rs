@@ -15,6 +15,7 @@ on_both!(
     a_queue_follows_a_slow_reader_over_tcp,
     a_router_keeps_the_order_of_each_peer,
     a_full_peer_of_a_router_holds_up_nobody,
+    the_peers_of_a_router_share_one_bound,
     what_waits_for_a_peer_that_is_gone_is_lost_and_counted,
     a_message_whose_peer_leaves_in_the_middle_is_whole_or_lost,
     a_blocked_queue_sleeps,
@@ -244,6 +245,34 @@ fn a_full_peer_of_a_router_holds_up_nobody(backend: Backend) {
         assert_eq!(message[..], number.to_le_bytes());
     }
     read(&mut reactor, &a, sent);
+}
+
+fn the_peers_of_a_router_share_one_bound(backend: Backend) {
+    let mut reactor = reactor(backend);
+    let (key, [a, b]) = router(&mut reactor);
+    reactor.scope().queue_sends(key, 10).unwrap();
+    let mut to_b = 0_u32;
+    let mut send_to_b = |reactor: &mut Reactor<()>| {
+        let frames = [&b"b"[..], &to_b.to_le_bytes()];
+        let sent = reactor.scope().send(key, frames);
+        to_b += u32::from(sent.is_ok());
+        sent
+    };
+    while queued(&mut reactor, key).0 < 4 {
+        send_to_b(&mut reactor).unwrap();
+    }
+    let (to_a, _) = fill(&mut reactor, key, Some("a"));
+    assert_eq!(queued(&mut reactor, key), (10, 0));
+    send_to_b(&mut reactor).unwrap_err();
+    // What one gives back is there for the other.
+    read(&mut reactor, &a, to_a);
+    assert_eq!(queued(&mut reactor, key), (4, 0));
+    for _ in 0..6 {
+        send_to_b(&mut reactor).unwrap();
+    }
+    let sent = send_to_b(&mut reactor);
+    assert!(matches!(sent, Err(Error::QueueFull)), "{sent:?}");
+    read(&mut reactor, &b, to_b);
 }
 
 fn what_waits_for_a_peer_that_is_gone_is_lost_and_counted(backend: Backend) {
