@@ -29,6 +29,38 @@ impl Key {
     }
 }
 
+/// As much of a key as fits beside one bit into a word: the slot, and the end of the version. That much of it tells
+/// whoever moved in from whoever was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShortKey(usize);
+
+/// A process of 32 bits has not nearly as many descriptors as its part of them can count, nor one of 64 bits.
+const SLOT_BITS: u32 = if usize::BITS < 64 { 24 } else { 32 };
+
+impl ShortKey {
+    /// Whatever was packed by [`bits`](Self::bits).
+    pub(crate) fn from_bits(bits: usize) -> Self {
+        Self(bits)
+    }
+
+    /// The topmost bit is zero.
+    pub(crate) fn bits(self) -> usize {
+        self.0
+    }
+
+    fn slot(self) -> usize {
+        self.0 & ((1 << SLOT_BITS) - 1)
+    }
+}
+
+impl From<Key> for ShortKey {
+    fn from(key: Key) -> Self {
+        // What does not fit is cut off on purpose.
+        let version = key.version as usize;
+        Self((version << SLOT_BITS | key.index()) & (usize::MAX >> 1))
+    }
+}
+
 pub(crate) struct Arena<T> {
     slots: Slab<(u64, T)>,
     next_version: u64,
@@ -96,6 +128,13 @@ impl<T> Arena<T> {
         })
     }
 
+    /// The key that this is the short one of, if that names something still.
+    #[inline]
+    pub(crate) fn find(&self, short: ShortKey) -> Option<Key> {
+        self.key_at(short.slot())
+            .filter(|key| ShortKey::from(*key) == short)
+    }
+
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         Some(self.slots.remove(key.index()).1)
@@ -144,6 +183,8 @@ mod tests {
         assert_eq!(arena.remove(old), None);
         assert_eq!(arena.get(new), Some(&"new"));
         assert_eq!(arena.key_at(new.index()), Some(new));
+        assert_eq!(arena.find(old.into()), None);
+        assert_eq!(arena.find(new.into()), Some(new));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 
 /// Where errors of handlers come from: whatever the application says.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -28,6 +29,15 @@ pub enum Error {
     /// An argument makes no sense; the text says why. Nothing was changed.
     #[error("{0}")]
     Invalid(&'static str),
+    /// A registered descriptor was closed, or its number given to something else, by somebody who does not own it. It is
+    /// registered no more, and what owned it is leaked, so that the number is not closed twice.
+    #[error("descriptor {fd} was closed while it was registered: {error}")]
+    Lost {
+        /// Its number, which may be another's by now.
+        fd: RawFd,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A handler whose source has [`ErrorPolicy::Stop`](crate::ErrorPolicy::Stop) failed. The others that were ready
     /// in that turn have run, and the reactor can be run again.
     #[error("handler of {name} failed: {error}")]

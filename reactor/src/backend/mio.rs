@@ -79,7 +79,7 @@ impl Poll for MioPoll {
         )
     }
 
-    fn add_level(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
+    fn add_once(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
         self.poll.registry().register(
             &mut SourceFd(&fd),
             MioToken(token.pack()),
@@ -87,16 +87,12 @@ impl Poll for MioPoll {
         )
     }
 
-    fn modify_level(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
+    fn rearm(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
         self.poll.registry().reregister(
             &mut SourceFd(&fd),
             MioToken(token.pack()),
             translate(interest),
         )
-    }
-
-    fn rearm(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
-        self.modify_level(fd, token, interest)
     }
 
     fn remove(&mut self, fd: RawFd) -> io::Result<()> {

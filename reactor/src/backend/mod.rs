@@ -9,7 +9,8 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::{Interest, Ready};
+use crate::arena::ShortKey;
+use crate::{FdKey, Interest, Ready, SocketKey};
 
 /// Which crate asks the operating system what is ready. Both behave the same; one suite of tests runs on both.
 ///
@@ -46,13 +47,14 @@ pub(crate) trait Poll {
     /// Watches `fd` for reading and signals each new arrival once.
     fn add_edge(&mut self, fd: RawFd, token: Token) -> io::Result<()>;
 
-    /// Watches `fd` and signals as long as it is ready. The interest is not empty.
-    fn add_level(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()>;
+    /// Watches `fd` and signals once that it is ready, also if it is already. The interest is not empty.
+    ///
+    /// Once, since what is signalled for ever cannot be stopped where the descriptor was closed by somebody else and
+    /// lives on as a duplicate: the system takes no number for it any more.
+    fn add_once(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()>;
 
-    /// Changes the interest of what [`add_level`](Self::add_level) added. The interest is not empty.
-    fn modify_level(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()>;
-
-    /// To be called after each signal of a level descriptor was delivered, where edges are all the system gives.
+    /// Has what [`add_once`](Self::add_once) added signalled once more, for this interest: after each signal that was
+    /// delivered, and where the interest changes. An error says that the descriptor was closed by somebody else.
     fn rearm(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()>;
 
     /// Stops watching `fd`.
@@ -77,29 +79,40 @@ pub(crate) trait Wake: Send + Sync {
     fn wake(&self) -> io::Result<()>;
 }
 
-/// What a descriptor was registered as.
+/// What a descriptor was registered as. One that is closed behind the reactor's back may be signalled for as long as
+/// the system knows it by a duplicate, and is not to be taken for the next in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// The `ZMQ_FD` of the socket in this slot.
-    Socket(usize),
-    /// The descriptor in this slot.
-    Fd(usize),
+    /// The `ZMQ_FD` of this socket.
+    Socket(ShortKey),
+    /// This descriptor.
+    Fd(ShortKey),
 }
 
 impl Token {
-    /// Slots are below 2³², and `usize::MAX` is left to the wakers.
+    pub(crate) fn socket(key: SocketKey) -> Self {
+        Token::Socket(key.0.into())
+    }
+
+    pub(crate) fn fd(key: FdKey) -> Self {
+        Token::Fd(key.0.into())
+    }
+
+    /// No slot is the last that can be written, and with that what is left to the wakers: [`usize::MAX`] and the one
+    /// before.
     fn pack(self) -> usize {
         match self {
-            Token::Socket(slot) => slot << 1,
-            Token::Fd(slot) => slot << 1 | 1,
+            Token::Socket(key) => key.bits() << 1,
+            Token::Fd(key) => key.bits() << 1 | 1,
         }
     }
 
     fn unpack(packed: usize) -> Self {
+        let key = ShortKey::from_bits(packed >> 1);
         if packed & 1 == 0 {
-            Token::Socket(packed >> 1)
+            Token::Socket(key)
         } else {
-            Token::Fd(packed >> 1)
+            Token::Fd(key)
         }
     }
 }
@@ -115,13 +128,11 @@ mod tests {
 
     #[test]
     fn tokens_survive_packing() {
-        for token in [
-            Token::Socket(0),
-            Token::Fd(0),
-            Token::Socket(7),
-            Token::Fd(1 << 20),
-        ] {
-            assert_eq!(Token::unpack(token.pack()), token);
+        for bits in [0, 1, 7, 1 << 20, usize::MAX >> 1] {
+            let key = ShortKey::from_bits(bits);
+            for token in [Token::Socket(key), Token::Fd(key)] {
+                assert_eq!(Token::unpack(token.pack()), token);
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! polling, which knows edges and levels.
+//! polling, which knows edges, levels, and signals that come once: level semantics come from arming a descriptor anew
+//! after each delivery.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -58,26 +59,22 @@ impl Poll for PollingPoll {
         )
     }
 
-    fn add_level(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
+    fn add_once(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
         raw::polling_add(
             &self.poller,
             fd,
             translate(token, interest),
-            PollMode::Level,
+            PollMode::Oneshot,
         )
     }
 
-    fn modify_level(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
+    fn rearm(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
         raw::polling_modify(
             &self.poller,
             fd,
             translate(token, interest),
-            PollMode::Level,
+            PollMode::Oneshot,
         )
-    }
-
-    fn rearm(&mut self, _fd: RawFd, _token: Token, _interest: Interest) -> io::Result<()> {
-        Ok(())
     }
 
     fn remove(&mut self, fd: RawFd) -> io::Result<()> {

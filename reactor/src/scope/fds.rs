@@ -21,6 +21,14 @@ pub(super) struct FdSlot {
     pub(super) queued: bool,
 }
 
+impl FdSlot {
+    /// Lets go of a descriptor that somebody closed: its owner would close the number once more, which may be another's
+    /// by now.
+    pub(super) fn leak(self) {
+        std::mem::forget(self.descriptor);
+    }
+}
+
 /// A descriptor whose type is forgotten, and can be asked for.
 trait Descriptor: Any + Send {
     fn borrow(&self) -> BorrowedFd<'_>;
@@ -119,12 +127,12 @@ impl<S: 'static> Scope<S> {
 
     pub(super) fn set_fd_interest(&mut self, key: FdKey, interest: Interest) -> Result<(), Error> {
         let slot = self.fds.get_mut(key.0).ok_or(Error::Stale)?;
-        let token = Token::Fd(key.0.index());
+        let token = Token::fd(key);
         // One that waits for nothing is not with the back end at all: it would hear of a hang-up for ever.
         match (slot.interest.is_none(), interest.is_none()) {
             (true, true) => {}
-            (true, false) => self.poll.add_level(slot.fd, token, interest)?,
-            (false, false) => self.poll.modify_level(slot.fd, token, interest)?,
+            (true, false) => self.poll.add_once(slot.fd, token, interest)?,
+            (false, false) => self.poll.rearm(slot.fd, token, interest)?,
             (false, true) => self.poll.remove(slot.fd)?,
         }
         slot.interest = interest;
@@ -143,8 +151,8 @@ impl<S: 'static> Scope<S> {
             return Err(Error::Duplicate);
         }
         if !interest.is_none() {
-            self.poll
-                .add_level(fd, Token::Fd(self.fds.next_key().index()), interest)?;
+            let token = Token::fd(FdKey(self.fds.next_key()));
+            self.poll.add_once(fd, token, interest)?;
         }
         self.watched.insert(fd);
         Ok(place)

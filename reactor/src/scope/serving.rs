@@ -4,7 +4,7 @@ use super::sockets::Knowledge;
 use super::{ReadyItem, Scope};
 use crate::backend::Token;
 use crate::metrics::Holder;
-use crate::{BoxError, ErrorPolicy, Event, FdKey, Ready, SocketKey, Source, SourceKey};
+use crate::{BoxError, Error, ErrorPolicy, Event, FdKey, Ready, SocketKey, Source, SourceKey};
 
 impl<S: 'static> Scope<S> {
     /// Serves those that are ready at this moment, each within its budget, beginning with another in each turn. Who
@@ -136,23 +136,25 @@ impl<S: 'static> Scope<S> {
             return;
         }
         let (fd, interest) = (slot.fd, slot.interest);
-        if let Err(error) = self.poll.rearm(fd, Token::Fd(key.0.index()), interest) {
-            self.lose_fd(state, key, owner, error);
+        if let Err(error) = self.poll.rearm(fd, Token::fd(key), interest) {
+            self.lose_fd(state, key, owner, Error::Lost { fd, error });
         }
     }
 
     /// Lets go of a descriptor that cannot be watched any more: somebody closed it behind the reactor's back.
-    fn lose_fd(&mut self, state: &mut S, key: FdKey, owner: SourceKey, error: std::io::Error) {
+    fn lose_fd(&mut self, state: &mut S, key: FdKey, owner: SourceKey, lost: Error) {
         let slot = self.sources.get(owner.0);
         let (name, policy) = slot.map_or_else(
             || (self.name_of(owner), ErrorPolicy::default()),
             |slot| (slot.name.clone(), slot.policy),
         );
-        drop(self.release_fd(key));
+        if let Some(slot) = self.release_fd(key) {
+            slot.leak();
+        }
         match policy {
-            ErrorPolicy::Stop => self.stop_for(name, error.into()),
-            ErrorPolicy::Remove => self.remove_for(state, owner, &name, error.into()),
-            ErrorPolicy::Tolerate => self.report(state, owner, &name, error.into()),
+            ErrorPolicy::Stop => self.stop_for(name, lost.into()),
+            ErrorPolicy::Remove => self.remove_for(state, owner, &name, lost.into()),
+            ErrorPolicy::Tolerate => self.report(state, owner, &name, lost.into()),
         }
     }
 }

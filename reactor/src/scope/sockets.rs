@@ -384,8 +384,8 @@ impl<S: 'static> Scope<S> {
         if self.watched.contains(&fd) {
             return Err(Error::Duplicate);
         }
-        self.poll
-            .add_edge(fd, Token::Socket(self.sockets.next_key().index()))?;
+        let token = Token::socket(SocketKey(self.sockets.next_key()));
+        self.poll.add_edge(fd, token)?;
         self.watched.insert(fd);
         Ok((kind, fd, place))
     }

@@ -129,14 +129,14 @@ impl<S: 'static> Scope<S> {
         };
         for signal in signals.drain(..) {
             match signal.token {
-                Token::Socket(slot) => {
-                    if let Some(key) = self.sockets.key_at(slot) {
+                Token::Socket(short) => {
+                    if let Some(key) = self.sockets.find(short) {
                         // The key was made from what is there.
                         let _ = self.touch(SocketKey(key));
                     }
                 }
-                Token::Fd(slot) => {
-                    if let Some(key) = self.fds.key_at(slot) {
+                Token::Fd(short) => {
+                    if let Some(key) = self.fds.find(short) {
                         self.signal_fd(key, signal.ready);
                     }
                 }
