@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Draws the results into this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+    /// Writes the medians to this file, as tables for a page of documentation
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
     /// Cargo hands it on.
     #[arg(long, hide = true)]
     bench: bool,
@@ -58,7 +61,7 @@ impl Args {
 
     /// What is written in the end.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        [&self.json, &self.svg]
+        [&self.json, &self.svg, &self.markdown]
             .into_iter()
             .filter_map(|file| file.as_deref())
     }

@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! cargo bench -p bstar-reactor --bench race -- --help
-//! cargo bench -p bstar-reactor --bench race -- --svg docs/race.svg
+//! cargo bench -p bstar-reactor --bench race -- --svg ../docs/race.svg --markdown ../target/race.md
 //! ```
+//!
+//! Cargo runs it in the folder of the package, and what files are named is relative to that.
 //!
 //! Each run is a process of its own, for every contestant alike, **pinned to one CPU** unless the test says otherwise:
 //! across two, the waking of the other CPU covers everything else. Where all happens on one thread that never sleeps
@@ -53,6 +55,7 @@ mod contest;
 mod cpus;
 mod goals;
 mod layout;
+mod markdown;
 mod meter;
 mod peers;
 mod raw;
@@ -101,6 +104,9 @@ fn run() -> Result<()> {
     }
     if let Some(file) = &args.svg {
         std::fs::write(file, svg::draw(&results))?;
+    }
+    if let Some(file) = &args.markdown {
+        std::fs::write(file, markdown::tables(&results, &args))?;
     }
     Ok(())
 }
