@@ -1,7 +1,7 @@
 //! A reactor for one thread: ZeroMQ sockets, raw descriptors, timers, and handlers that share a state.
 //!
 //! It is what CZMQ's `zloop` is, for Rust: one loop that sleeps until something is to be done, and calls whoever
-//! asked for it. No runtime, no executor, no threads but libzmq's own.
+//! asked for it. No runtime, no executor, no threads but libzmq's own, and one in the end that closes the sockets.
 //!
 //! # Example
 //!
@@ -87,8 +87,8 @@
 //! **A turn** is, in this order:
 //!
 //! 1. If nothing is to be done, the [hooks](Scope::add_before_sleep) before sleep are called.
-//! 2. The reactor sleeps until the next deadline, a signal or a wake; if something is known to be ready, not at all,
-//!    but it looks for more.
+//! 2. The reactor sleeps until the next deadline, a signal or a wake, and for ten milliseconds at most while a ROUTER
+//!    [holds messages back](Scope::queue_sends); if something is known to be ready, not at all, but it looks for more.
 //! 3. It reads the clock. [`Scope::now`] stays at that time for the turn.
 //! 4. [Posted](Handle::post) work runs, and [notified](Waker::notify) sources are called, channels among them: what was
 //!    there at this moment.
@@ -122,7 +122,8 @@
 //! **A panic passes through.** Where it is caught outside of the run, the reactor is in order: the source whose handler
 //! panicked is removed at the beginning of the next turn and [reported](Scope::on_removal), and whatever else was ready
 //! is served then. Posted or deferred work that panicked is gone, and a source that panics at [`Event::Stopping`] keeps
-//! the others from being told. The state `S` is as the handler left it.
+//! the others from being told. Of a message whose frames panicked nothing is sent. The state `S` is as the handler left
+//! it.
 //!
 //! **Stopping is orderly.** The turn is completed, and then each source is [told](Event::Stopping), to say goodbye.
 //! What is not done is done in the next run, if there is one.
@@ -146,7 +147,7 @@
 //!
 //! # What it does not do
 //!
-//! - It has no threads: a handler that computes for long holds up everyone.
+//! - It runs nothing on threads: a handler that computes for long holds up everyone.
 //! - It has no futures. It is the loop, not a runtime.
 //! - It hides nothing of libzmq: contexts, sockets and their options are the [`zmq`] crate's, which is re-exported here.
 //! - It does not retry or time out messages.

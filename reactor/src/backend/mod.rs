@@ -47,10 +47,11 @@ pub(crate) trait Poll {
     /// Watches `fd` for reading and signals each new arrival once.
     fn add_edge(&mut self, fd: RawFd, token: Token) -> io::Result<()>;
 
-    /// Watches `fd` and signals once that it is ready, also if it is already. The interest is not empty.
+    /// Watches `fd` and signals that it is ready, also if it is already: once, and at most once more for each new
+    /// arrival. The interest is not empty.
     ///
-    /// Once, since what is signalled for ever cannot be stopped where the descriptor was closed by somebody else and
-    /// lives on as a duplicate: the system takes no number for it any more.
+    /// What is signalled for as long as it is ready could not be stopped where the descriptor was closed by somebody
+    /// else and lives on as a duplicate: the system takes no number for it any more.
     fn add_once(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()>;
 
     /// Has what [`add_once`](Self::add_once) added signalled once more, for this interest: after each signal that was

@@ -47,9 +47,14 @@ impl<S: 'static> Scope<S> {
     /// order as there is room. Then [`send`](Self::send) says [`Error::QueueFull`] where it would have said
     /// [`Error::WouldBlock`], and only past that bound.
     ///
-    /// A ROUTER keeps the order for each peer, and one that is full does not hold up the others. It needs
-    /// `ROUTER_MANDATORY`: without that it has room for everything, and throws away what does not fit. What still waits
-    /// when the socket is removed or the reactor ends is lost. A capacity of zero ends the waiting: what waits is lost.
+    /// A ROUTER keeps the order for each peer, and one that is full does not hold up the others, but for the capacity,
+    /// which all share: where its messages take all of it, one for another peer is sent if that has room, and cannot
+    /// wait. It needs `ROUTER_MANDATORY`: without that it has room for everything, and throws away what does not fit.
+    /// While messages of a ROUTER wait, the reactor sleeps no longer than ten milliseconds, since it is not told of room
+    /// for this peer or that.
+    ///
+    /// What still waits when the socket is removed or the reactor ends is lost. A capacity of zero ends the waiting:
+    /// what waits is lost.
     pub fn queue_sends(&mut self, key: SocketKey, capacity: usize) -> Result<(), Error> {
         let slot = self.touch(key)?;
         match &mut slot.outbox {
