@@ -6,8 +6,12 @@
 //!
 //! What waits stands in lanes: one for each peer of a ROUTER that is full, so that nobody waits behind another's
 //! messages, and a look at the socket tries no more than one in vain for each; for every other socket there is one lane.
+//! So that a crowd of peers who do not read costs a turn little, a look tries a bounded number of lanes, and the next one
+//! goes on from there.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::rc::Rc;
 
 use zmq::Message;
 
@@ -16,10 +20,15 @@ use super::sending::{Unsent, transmit};
 use super::sockets::SocketSlot;
 use crate::{Error, SocketKey};
 
+/// How many lanes a look at the socket tries.
+const LANES_A_LOOK: usize = 256;
+
 /// All lanes share one bound.
 pub(super) struct Outbox {
     /// By the peer's identity, which is empty where it is not for the sender to say who gets a message. None is empty.
-    lanes: BTreeMap<Box<[u8]>, VecDeque<Held>>,
+    lanes: BTreeMap<Rc<[u8]>, VecDeque<Held>>,
+    /// Whose lane was tried last.
+    last: Rc<[u8]>,
     /// How many messages wait in all of them.
     waiting: usize,
     capacity: usize,
@@ -60,14 +69,7 @@ impl<S: 'static> Scope<S> {
         match &mut slot.outbox {
             Some(outbox) if capacity > 0 => outbox.capacity = capacity,
             Some(_) => slot.outbox = None,
-            None if capacity > 0 => {
-                slot.outbox = Some(Box::new(Outbox {
-                    lanes: BTreeMap::new(),
-                    waiting: 0,
-                    capacity,
-                    lost: 0,
-                }));
-            }
+            None if capacity > 0 => slot.outbox = Some(Box::new(Outbox::new(capacity))),
             None => {}
         }
         Ok(())
@@ -168,31 +170,52 @@ impl SocketSlot {
 }
 
 impl Outbox {
-    /// Sends of each lane as much as is taken.
+    fn new(capacity: usize) -> Self {
+        Self {
+            lanes: BTreeMap::new(),
+            last: Rc::default(),
+            waiting: 0,
+            capacity,
+            lost: 0,
+        }
+    }
+
+    /// Sends of some lanes as much as is taken: of those after the last that was tried, in a circle.
     fn flush(&mut self, mut send: impl FnMut(Message, &mut Vec<Message>) -> Result<(), Unsent>) {
-        let Self {
-            lanes,
-            waiting,
-            lost,
-            ..
-        } = self;
-        lanes.retain(|_, lane| {
-            while let Some(held) = lane.front_mut() {
-                // What is refused is dropped by the `zmq` crate.
-                let first = Message::from(&held.first[..]);
-                match send(first, &mut held.rest) {
-                    Ok(()) => {}
-                    Err(Unsent::Refused(Error::WouldBlock)) => return true,
-                    Err(Unsent::Refused(error) | Unsent::Broken(error)) => {
-                        *lost += 1;
-                        tracing::debug!(%error, "a message that waited is lost");
-                    }
+        for _ in 0..self.lanes.len().min(LANES_A_LOOK) {
+            let behind = (Bound::Excluded(&self.last[..]), Bound::Unbounded);
+            let mut next = self.lanes.range::<[u8], _>(behind);
+            let Some((peer, _)) = next.next().or_else(|| self.lanes.first_key_value()) else {
+                return;
+            };
+            self.last = Rc::clone(peer);
+            self.flush_lane(&mut send);
+        }
+    }
+
+    /// Sends of the last lane that was chosen as much as is taken.
+    fn flush_lane(
+        &mut self,
+        send: &mut impl FnMut(Message, &mut Vec<Message>) -> Result<(), Unsent>,
+    ) {
+        let Some(lane) = self.lanes.get_mut(&self.last) else {
+            return;
+        };
+        while let Some(held) = lane.front_mut() {
+            // What is refused is dropped by the `zmq` crate.
+            let first = Message::from(&held.first[..]);
+            match send(first, &mut held.rest) {
+                Ok(()) => {}
+                Err(Unsent::Refused(Error::WouldBlock)) => return,
+                Err(Unsent::Refused(error) | Unsent::Broken(error)) => {
+                    self.lost += 1;
+                    tracing::debug!(%error, "a message that waited is lost");
                 }
-                lane.pop_front();
-                *waiting -= 1;
             }
-            false
-        });
+            lane.pop_front();
+            self.waiting -= 1;
+        }
+        self.lanes.remove(&self.last);
     }
 }
 
@@ -202,12 +225,7 @@ mod tests {
 
     /// An outbox in which so many messages wait for each of these peers, which are told apart by their numbers.
     fn outbox(peers: &[&str], each: u32) -> Outbox {
-        let mut outbox = Outbox {
-            lanes: BTreeMap::new(),
-            waiting: 0,
-            capacity: usize::MAX,
-            lost: 0,
-        };
+        let mut outbox = Outbox::new(usize::MAX);
         for number in 0..each {
             for peer in peers {
                 let lane = outbox.lanes.entry(peer.as_bytes().into()).or_default();
@@ -252,5 +270,23 @@ mod tests {
         .into_iter();
         outbox.flush(|_, _| fates.next().unwrap());
         assert_eq!((outbox.waiting, outbox.lost), (1, 2));
+    }
+    #[test]
+    fn looks_go_round_a_crowd_of_full_peers() {
+        let names: Vec<String> = (0..2 * LANES_A_LOOK).map(|n| n.to_string()).collect();
+        let peers: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut outbox = outbox(&peers, 1);
+        let mut tried = Vec::new();
+        for look in 1..=2 {
+            outbox.flush(|first, _| {
+                tried.push(first.as_str().unwrap().to_owned());
+                Err(Unsent::Refused(Error::WouldBlock))
+            });
+            assert_eq!(tried.len(), look * LANES_A_LOOK);
+        }
+        tried.sort();
+        tried.dedup();
+        assert_eq!(tried.len(), names.len(), "each once");
+        assert_eq!(outbox.waiting, names.len());
     }
 }
