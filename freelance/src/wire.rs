@@ -23,6 +23,7 @@ pub(crate) const PONG: &[u8] = b"PONG";
 
 const PREFIX: &[u8] = b"fl/1 ";
 const NONCE_DIGITS: usize = 16;
+const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Digits of the greatest number, `u64::MAX`.
 const MAX_DIGITS: usize = 20;
 const REFUSAL: &[u8] = b"fl-no";
@@ -40,13 +41,23 @@ pub(crate) struct Control {
 
 impl Control {
     /// As it goes over the wire.
-    pub(crate) fn write(self) -> String {
-        let Self {
-            nonce,
-            sequence,
-            attempt,
-        } = self;
-        format!("fl/1 {nonce:016x} {sequence} {attempt}")
+    pub(crate) fn write(self) -> WrittenControl {
+        let mut written = WrittenControl {
+            bytes: [0; WrittenControl::CAPACITY],
+            sequence_end: 0,
+            end: 0,
+        };
+        written.push(PREFIX);
+        for digit in (0..NONCE_DIGITS).rev() {
+            let value = (self.nonce >> (4 * digit)) as usize & 0xf;
+            written.push(&HEX[value..=value]);
+        }
+        written.push(b" ");
+        written.push_number(self.sequence);
+        written.sequence_end = written.end;
+        written.push(b" ");
+        written.push_number(self.attempt.into());
+        written
     }
 
     /// Strict, so that one request has one spelling: what we sent comes back unchanged or is foreign.
@@ -64,6 +75,47 @@ impl Control {
             sequence: number(&rest[..space])?,
             attempt: number(&rest[space + 1..])?.try_into().ok()?,
         })
+    }
+}
+
+/// A control frame as bytes. It is written for each copy of each request, so it is built in place.
+#[derive(Clone, Debug)]
+pub(crate) struct WrittenControl {
+    bytes: [u8; Self::CAPACITY],
+    sequence_end: usize,
+    end: usize,
+}
+
+impl WrittenControl {
+    const SEQUENCE_START: usize = PREFIX.len() + NONCE_DIGITS + 1;
+    const CAPACITY: usize = Self::SEQUENCE_START + 2 * MAX_DIGITS + 1;
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.end]
+    }
+
+    /// The sequence alone, as servers of model 2 get it too.
+    pub(crate) fn sequence(&self) -> &[u8] {
+        &self.bytes[Self::SEQUENCE_START..self.sequence_end]
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        self.bytes[self.end..self.end + part.len()].copy_from_slice(part);
+        self.end += part.len();
+    }
+
+    fn push_number(&mut self, mut number: u64) {
+        let mut digits = [0; MAX_DIGITS];
+        let mut start = MAX_DIGITS;
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.push(&digits[start..]);
     }
 }
 
