@@ -116,7 +116,7 @@ pub struct Config {
     /// Pause before a lost link is dialled again, 20 ms at first. It doubles with each attempt that fails, and
     /// varies by a fifth, so that clients do not come back in step.
     pub redial_pause: Duration,
-    /// That pause at most, 1 s.
+    /// That pause at most, before it is varied, 1 s.
     pub max_redial_pause: Duration,
     /// How long an attempt at a link may take, handshake included, 2 s.
     pub dial_timeout: Duration,
@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn what_is_out_of_bounds_is_named() {
-        let cases: [(&str, fn(&mut Config)); 10] = [
+        type Spoil = fn(&mut Config);
+        let cases: [(&str, Spoil); 10] = [
             ("attempt_timeout", |c| c.attempt_timeout = Duration::ZERO),
             ("dial_timeout", |c| c.dial_timeout = Duration::MAX),
             ("max_eject_for", |c| c.max_eject_for = c.eject_for / 2),

@@ -1,12 +1,14 @@
 //! Who is asked.
 
+use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 use rand_xoshiro::rand_core::Rng;
 
-use super::request::{Copy, Fate};
-use super::server::{Link, Server};
+use super::request::{Copy, Fate, Request};
+use super::server::Server;
 use super::{Engine, Idempotent};
+use crate::Model;
 
 /// How long the first links are waited for, at most.
 const LONGEST_GRACE: Duration = Duration::from_millis(50);
@@ -62,11 +64,11 @@ fn carried(copies: &[Copy], server: &Server) -> Carried {
 /// The best servers of each kind for one request.
 #[derive(Default)]
 struct Field {
-    fit: Option<usize>,
-    probe: Option<usize>,
-    again: Option<usize>,
-    unfit: Option<usize>,
-    unfit_again: Option<usize>,
+    fit: Option<Best>,
+    probe: Option<Best>,
+    again: Option<Best>,
+    unfit: Option<Best>,
+    unfit_again: Option<Best>,
     /// A server that is well and has nothing of the request only rests for a moment.
     resting: bool,
     /// Some server is well.
@@ -100,27 +102,25 @@ impl<B, R> Engine<B, R> {
                 Carried::TimedOut => &mut field.unfit_again,
                 Carried::Out => continue,
             };
-            *best = Some(match *best {
-                None => index,
-                Some(other) => better(&self.servers, &mut self.random, other, index),
-            });
+            offer(best, index, &self.servers, &mut self.random);
         }
-        let choice = decide(&field, request.idempotent);
-        match choice {
-            Choice::Fit(index) if self.is_worth_waiting(Some(index)) => Choice::Nobody,
-            other => other,
+        let volley = is_volley(self.config.model, request);
+        match decide(&field, request.idempotent) {
+            Choice::Fit(index) if self.is_worth_waiting(index, volley) => Choice::Nobody,
+            choice => choice,
         }
     }
 
-    /// Whether a server of a lower tier than `index` is still being dialled for the first time; any, without one.
-    pub(super) fn is_worth_waiting(&self, index: Option<usize>) -> bool {
-        let Grace::Until(_) = self.grace else {
-            return false;
-        };
-        let below = index.map(|index| self.servers[index].tier);
-        self.servers.iter().any(|server| {
-            server.novel && !server.draining && below.is_none_or(|tier| server.tier < tier)
-        })
+    /// Whether a server that would be preferred, or join the volley, is still being dialled for the first time.
+    fn is_worth_waiting(&self, index: usize, volley: bool) -> bool {
+        let tier = self.servers[index].tier;
+        match self.grace {
+            Grace::Before | Grace::Over => false,
+            Grace::Until(_) => self
+                .servers
+                .iter()
+                .any(|server| server.novel && !server.draining && (volley || server.tier < tier)),
+        }
     }
 
     /// The first link came up.
@@ -143,12 +143,18 @@ pub(super) fn choose_beside(
     random: &mut impl Rng,
     copies: &[Copy],
 ) -> Option<usize> {
-    (0..servers.len())
-        .filter(|index| {
-            let server = &servers[*index];
-            is_eligible(server) && carried(copies, server) == Carried::Nothing
-        })
-        .reduce(|best, index| better(servers, random, best, index))
+    let mut best = None;
+    for (index, server) in servers.iter().enumerate() {
+        if is_eligible(server) && carried(copies, server) == Carried::Nothing {
+            offer(&mut best, index, servers, random);
+        }
+    }
+    best.map(|best: Best| best.index)
+}
+
+/// Whether the request goes to several servers at once.
+pub(super) fn is_volley<B>(model: Model, request: &Request<B>) -> bool {
+    model == Model::Two && request.idempotent == Idempotent::Yes
 }
 
 /// Whether a server gets a copy in a volley of which one server was chosen already.
@@ -174,35 +180,51 @@ pub(super) fn server_to_probe(servers: &[Server], copies: &[Copy]) -> Option<usi
 
 /// A server that is well is better than one that is not, and one that has nothing of the request than one that has.
 fn decide(field: &Field, idempotent: Idempotent) -> Choice {
-    if let Some(index) = field.fit {
-        return Choice::Fit(index);
+    if let Some(best) = field.fit {
+        return Choice::Fit(best.index);
     }
     let may_probe = match idempotent {
         Idempotent::Yes => true,
         Idempotent::No => !field.healthy,
     };
     match (field.probe, field.again) {
-        (Some(index), _) if may_probe => Choice::Probe(index),
-        (_, Some(index)) if !field.resting => Choice::Again(index),
+        (Some(best), _) if may_probe => Choice::Probe(best.index),
+        (_, Some(best)) if !field.resting => Choice::Again(best.index),
         _ if field.healthy => Choice::Nobody,
         _ => field
             .unfit
             .or(field.unfit_again)
-            .map_or(Choice::Nobody, Choice::Panic),
+            .map_or(Choice::Nobody, |best| Choice::Panic(best.index)),
     }
 }
 
+/// The best so far, and how many are as good.
+#[derive(Clone, Copy)]
+struct Best {
+    index: usize,
+    equals: u64,
+}
+
 /// The lower tier, then who has less to do, then who is quicker, then chance.
-fn better(servers: &[Server], random: &mut impl Rng, first: usize, second: usize) -> usize {
+fn offer(best: &mut Option<Best>, index: usize, servers: &[Server], random: &mut impl Rng) {
     let rank = |index: usize| {
         let server = &servers[index];
-        debug_assert!(matches!(server.link, Link::Up(_)));
         (server.tier, server.outstanding, server.round_trip)
     };
-    match rank(first).cmp(&rank(second)) {
-        std::cmp::Ordering::Less => first,
-        std::cmp::Ordering::Greater => second,
-        std::cmp::Ordering::Equal if random.next_u64() & 1 == 0 => first,
-        std::cmp::Ordering::Equal => second,
-    }
+    let equals = match best {
+        None => 1,
+        Some(best) => match rank(index).cmp(&rank(best.index)) {
+            Ordering::Less => 1,
+            Ordering::Greater => return,
+            Ordering::Equal => {
+                best.equals += 1;
+                // The n-th of equals replaces the one before with a chance of 1 in n, so that all have the same.
+                if !random.next_u64().is_multiple_of(best.equals) {
+                    return;
+                }
+                best.equals
+            }
+        },
+    };
+    *best = Some(Best { index, equals });
 }

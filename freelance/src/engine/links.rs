@@ -76,6 +76,7 @@ impl<B, R> Engine<B, R> {
                     ping_at: now + self.config.retry_pause,
                 };
                 if sought {
+                    up.heard_at = now;
                     self.note_reached(index, now);
                 }
             }
@@ -126,6 +127,7 @@ impl<B, R> Engine<B, R> {
         };
         up.heard_at = now;
         server.misnamed = None;
+        server.misnamed_told = false;
         self.note_reached(index, now);
     }
 

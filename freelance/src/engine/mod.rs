@@ -32,6 +32,7 @@
 
 mod budget;
 mod choice;
+mod health;
 mod latency;
 mod links;
 mod outcome;
@@ -177,10 +178,11 @@ impl<B, R> Engine<B, R> {
     ///
     /// # Errors
     /// When it is not known.
-    pub fn drain_server(&mut self, server: ServerId, _now: Instant) -> Result<(), Error> {
+    pub fn drain_server(&mut self, server: ServerId, now: Instant) -> Result<(), Error> {
         let index = self.index(server).ok_or(Error::NoSuchServer)?;
         self.servers[index].draining = true;
         self.look_again();
+        self.recover(now);
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use std::ops::Deref;
 use std::time::Instant;
 
+use super::health::{Failure, Health};
 use super::request::{Cost, Fate, Phase, Request};
-use super::server::{Failure, Link, Reach};
+use super::server::{Link, Reach};
 use super::{Engine, Idempotent, Reply, RequestId, SendFailure, ServerId};
 use crate::wire::{self, Answer, Control};
 use crate::{Model, RequestError};
@@ -71,6 +72,7 @@ impl<B, R> Engine<B, R> {
         }
         self.note_heard(index, now);
         let server = &mut self.servers[index];
+        let was_fit = server.is_fit();
         if copy.fate != Fate::Lost {
             server.outstanding -= 1;
         }
@@ -82,7 +84,9 @@ impl<B, R> Engine<B, R> {
         server.counts.replies += 1;
         server.counts.hedges_won += u64::from(copy.hedge);
         self.stats.hedges_won += u64::from(copy.hedge);
-        self.look_again();
+        if was_fit != server.is_fit() {
+            self.look_again();
+        }
         let reply = Reply {
             frames: take(),
             server: id,
@@ -253,7 +257,8 @@ impl<B, R> Engine<B, R> {
         let Some(request) = self.requests.get_mut(&sequence) else {
             return;
         };
-        if request.is_out() || matches!(request.phase, Phase::Queued(_)) {
+        let is_planned = self.planned.iter().any(|p| p.sequence == sequence);
+        if request.is_out() || is_planned || matches!(request.phase, Phase::Queued(_)) {
             return;
         }
         let may_be_sent =
@@ -295,7 +300,8 @@ impl<B, R> Engine<B, R> {
         let owed = server.owes_since.take().is_some();
         server.outstanding = 0;
         server.counts.failures += in_time;
-        server.left_unanswered |= owed || !lost.is_empty();
+        let unharmed = server.health == Health::Well { failures: 0 };
+        server.left_unanswered |= owed || !lost.is_empty() || !unharmed;
         if owed || in_time > 0 {
             server.fail(Failure::Lost, &self.config, now);
         }

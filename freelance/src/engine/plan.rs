@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::choice::{self, Choice};
-use super::request::{Copy, Cost, Fate, Phase, Request};
-use super::server::Health;
+use super::health::Health;
+use super::request::{Copy, Cost, Fate, Phase};
 use super::{Action, Engine, Idempotent, RequestId, ServerId};
 use crate::Model;
 
@@ -16,6 +16,8 @@ pub(super) struct Planned {
     pub(super) attempt: u32,
     cost: Cost,
     role: Role,
+    /// Whether an ejected server is judged by it.
+    is_probe: bool,
 }
 
 /// What a copy is for.
@@ -23,8 +25,8 @@ pub(super) struct Planned {
 enum Role {
     Answer,
     Hedge,
-    /// Also to find out whether an ejected server works.
-    Probe,
+    /// A further one, only to find out whether an ejected server works.
+    Trial,
 }
 
 impl<B, R> Engine<B, R> {
@@ -73,21 +75,19 @@ impl<B, R> Engine<B, R> {
         let Some(request) = self.requests.get_mut(&sequence) else {
             return;
         };
-        let (first, role) = match choice {
+        let first = match choice {
             Choice::Nobody => return,
-            Choice::Fit(index) | Choice::Again(index) => (index, Role::Answer),
-            Choice::Probe(index) => (index, Role::Probe),
+            Choice::Fit(index) | Choice::Again(index) | Choice::Probe(index) => index,
             Choice::Panic(index) => {
                 self.stats.panics += 1;
-                let is_probe = self.servers[index].is_probe_due();
-                (index, if is_probe { Role::Probe } else { Role::Answer })
+                index
             }
         };
         request.phase = Phase::Waiting;
-        request.attempt = request.attempt.saturating_add(1);
-        request.sent += 1;
-        request.counted += 1;
-        let volley = is_volley(self.config.model, request);
+        request.begin_attempt();
+        // What takes the place of one copy is one copy.
+        let volley = choice::is_volley(self.config.model, request)
+            && (cost == Cost::Token || request.copies.is_empty());
         for (index, server) in self.servers.iter().enumerate() {
             let joins = match volley {
                 true => choice::joins_volley(choice, index, server, &request.copies),
@@ -99,43 +99,41 @@ impl<B, R> Engine<B, R> {
                     sequence,
                     attempt: request.attempt,
                     cost,
-                    role,
+                    role: Role::Answer,
+                    is_probe: server.is_probe_due(),
                 });
             }
         }
         if request.idempotent == Idempotent::Yes && matches!(choice, Choice::Fit(_)) {
-            self.plan_probe(sequence, now);
+            self.plan_trial(sequence, volley, now);
         }
     }
 
     /// The request goes its way, and a further copy tells whether an ejected server works again.
-    fn plan_probe(&mut self, sequence: u64, now: Instant) {
+    fn plan_trial(&mut self, sequence: u64, volley: bool, now: Instant) {
         let Some(request) = self.requests.get_mut(&sequence) else {
             return;
         };
         let Some(index) = choice::server_to_probe(&self.servers, &request.copies) else {
             return;
         };
-        if !is_volley(self.config.model, request) {
-            if request.counted >= self.config.max_attempts {
-                return;
-            }
-            if self.budget.tokens(now) > 0 {
-                request.attempt = request.attempt.saturating_add(1);
-                request.sent += 1;
-                request.counted += 1;
-            }
+        if !volley && request.counted >= self.config.max_attempts {
+            return;
         }
         if !self.budget.take(now) {
             self.stats.budget_exhausted += 1;
             return;
+        }
+        if !volley {
+            request.begin_attempt();
         }
         self.planned.push_back(Planned {
             server: self.servers[index].id,
             sequence,
             attempt: request.attempt,
             cost: Cost::Token,
-            role: Role::Probe,
+            role: Role::Trial,
+            is_probe: true,
         });
     }
 
@@ -156,15 +154,14 @@ impl<B, R> Engine<B, R> {
             self.stats.budget_exhausted += 1;
             return;
         }
-        request.attempt = request.attempt.saturating_add(1);
-        request.sent += 1;
-        request.counted += 1;
+        request.begin_attempt();
         self.planned.push_back(Planned {
             server: self.servers[index].id,
             sequence,
             attempt: request.attempt,
             cost: Cost::Token,
             role: Role::Hedge,
+            is_probe: false,
         });
     }
 
@@ -176,6 +173,7 @@ impl<B, R> Engine<B, R> {
             attempt,
             cost,
             role,
+            is_probe,
         } = planned;
         let index = self.index(server);
         let entry = index.map(|index| &mut self.servers[index]);
@@ -200,7 +198,7 @@ impl<B, R> Engine<B, R> {
         });
         entry.outstanding += 1;
         entry.counts.attempts += 1;
-        if role == Role::Probe {
+        if is_probe {
             entry.health = Health::Probing {
                 sequence,
                 attempt,
@@ -211,7 +209,7 @@ impl<B, R> Engine<B, R> {
         match (role, cost) {
             (Role::Hedge, _) => self.stats.hedges += 1,
             (Role::Answer, Cost::Token) => self.stats.retries += 1,
-            (Role::Answer, Cost::Free) | (Role::Probe, _) => {}
+            (Role::Answer, Cost::Free) | (Role::Trial, _) => {}
         }
         if request.first_sent_at.is_none() {
             request.first_sent_at = Some(now);
@@ -239,9 +237,4 @@ impl<B, R> Engine<B, R> {
             request.hedge_at = now.checked_add(percentile.max(hedge.floor));
         }
     }
-}
-
-/// Whether the request goes to several servers at once.
-pub(super) fn is_volley<B>(model: Model, request: &Request<B>) -> bool {
-    model == Model::Two && request.idempotent == Idempotent::Yes
 }

@@ -88,6 +88,13 @@ impl<B> Request<B> {
         }
     }
 
+    /// A further copy, or volley, is about to be sent.
+    pub(super) fn begin_attempt(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
+        self.sent = self.sent.saturating_add(1);
+        self.counted = self.counted.saturating_add(1);
+    }
+
     /// Whether a copy has time left.
     pub(super) fn is_out(&self) -> bool {
         self.copies.iter().any(|copy| copy.fate == Fate::Out)

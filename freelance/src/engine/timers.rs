@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::Engine;
 use super::choice::Grace;
+use super::health::{Failure, Health};
 use super::links::Redial;
-use super::server::{Failure, Health, Link, Name, Reach, name_patience};
+use super::server::{Link, Name, Reach, name_patience};
 
 /// When something is due for each request: one entry each.
 #[derive(Debug, Default)]
