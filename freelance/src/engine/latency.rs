@@ -110,7 +110,13 @@ mod tests {
 
     #[test]
     fn each_time_lies_in_its_bucket() {
-        let times = (0..64).flat_map(|bit| [1u64 << bit, (1u64 << bit) - 1, (1u64 << bit) + (1u64 << bit >> 1)]);
+        let times = (0..64).flat_map(|bit| {
+            [
+                1u64 << bit,
+                (1u64 << bit) - 1,
+                (1u64 << bit) + (1u64 << bit >> 1),
+            ]
+        });
         for nanoseconds in times.chain([u64::MAX]) {
             let time = Duration::from_nanos(nanoseconds);
             let index = bucket(time);

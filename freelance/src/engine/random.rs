@@ -155,7 +155,22 @@ impl Bench {
         for tier in [0, 0, 1] {
             bench.add(tier);
         }
+        bench.drain();
+        if bench.engine.config().hedge.is_some() {
+            bench.warm_up();
+        }
         bench
+    }
+
+    /// Nothing is hedged before some replies were seen.
+    fn warm_up(&mut self) {
+        self.apply(Input::Connected(0));
+        for _ in 0..20 {
+            self.submit(true, 1000);
+            self.drain();
+            self.sleep(Duration::from_millis(1));
+            self.apply(Input::Reply { back: 0 });
+        }
     }
 
     fn add(&mut self, tier: u32) {
@@ -520,7 +535,6 @@ proptest! {
         inputs in prop::collection::vec(input(), 1..250),
     ) {
         let mut bench = Bench::new(config, seed);
-        bench.drain();
         for input in inputs {
             bench.apply(input);
         }
