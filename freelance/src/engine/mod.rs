@@ -47,7 +47,7 @@ mod tests;
 mod timers;
 mod types;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -57,7 +57,7 @@ use self::budget::Bucket;
 use self::choice::Grace;
 use self::latency::Latencies;
 use self::plan::Planned;
-use self::request::{Queue, Request};
+use self::request::{Queue, Request, Requests};
 use self::server::Server;
 use self::timers::Timers;
 pub use self::types::*;
@@ -75,7 +75,7 @@ pub struct Engine<B, R> {
     servers: Vec<Server>,
     next_server: u64,
     grace: Grace,
-    requests: BTreeMap<u64, Request<B>>,
+    requests: Requests<B>,
     next_sequence: u64,
     /// Requests to be sent for nothing.
     free: Queue,
@@ -112,7 +112,7 @@ impl<B, R> Engine<B, R> {
             servers: Vec::new(),
             next_server: 1,
             grace: Grace::Before,
-            requests: BTreeMap::new(),
+            requests: Requests::default(),
             next_sequence: 1,
             free: Queue::default(),
             paid: Queue::default(),
@@ -226,7 +226,6 @@ impl<B, R> Engine<B, R> {
         }
         self.requests
             .insert(sequence, Request::new(body, idempotent, deadline, now));
-        self.timers.arm(deadline, sequence);
         self.free.insert(sequence);
         Ok(RequestId(sequence))
     }
@@ -240,9 +239,13 @@ impl<B, R> Engine<B, R> {
     /// not executed. No other action follows than to hang up.
     pub fn close(&mut self) {
         self.closed = true;
-        while let Some((&sequence, request)) = self.requests.first_key_value() {
-            let error = request.error(RequestError::Closed);
-            self.finish(sequence, Err(error));
+        let mut open: Vec<u64> = self.requests.keys().copied().collect();
+        open.sort_unstable();
+        for sequence in open {
+            if let Some(request) = self.requests.get(&sequence) {
+                let error = request.error(RequestError::Closed);
+                self.finish(sequence, Err(error));
+            }
         }
     }
 

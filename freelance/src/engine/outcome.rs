@@ -305,6 +305,7 @@ impl<B, R> Engine<B, R> {
         if owed || in_time > 0 {
             server.fail(Failure::Lost, &self.config, now);
         }
+        lost.sort_unstable();
         for sequence in lost {
             self.retry(sequence, now);
             self.rearm(sequence);
@@ -372,7 +373,9 @@ impl<B, R> Engine<B, R> {
     /// The one place where a request leaves every collection. Servers that still have time for an answer owe it.
     pub(super) fn remove(&mut self, sequence: u64) -> Option<Request<B>> {
         let request = self.requests.remove(&sequence)?;
-        self.timers.disarm(request.armed, sequence);
+        if let Some(at) = request.armed {
+            self.timers.disarm(at, sequence);
+        }
         match request.phase {
             Phase::Queued(cost) => self.queue_mut(cost).remove(sequence),
             Phase::Waiting | Phase::Stalled => {}

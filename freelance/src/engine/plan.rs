@@ -58,7 +58,10 @@ impl<B, R> Engine<B, R> {
                 return true;
             }
             match self.choose(sequence) {
-                Choice::Nobody => self.queue_mut(cost).pass(sequence),
+                Choice::Nobody => {
+                    self.rearm(sequence);
+                    self.queue_mut(cost).pass(sequence);
+                }
                 choice => {
                     self.plan(sequence, choice, cost, now);
                     return true;

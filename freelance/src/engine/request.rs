@@ -1,6 +1,7 @@
 //! One request under way, and those that wait to be sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use super::{Idempotent, ServerId};
@@ -66,8 +67,8 @@ pub(super) struct Request<B> {
     pub(super) sent: u32,
     /// Copies that count towards the most that may be sent: those that left and were not refused.
     pub(super) counted: u32,
-    /// What the timers know of it.
-    pub(super) armed: Instant,
+    /// When the timers call for it; not before it was first looked at.
+    pub(super) armed: Option<Instant>,
 }
 
 impl<B> Request<B> {
@@ -84,7 +85,7 @@ impl<B> Request<B> {
             attempt: 0,
             sent: 0,
             counted: 0,
-            armed: deadline,
+            armed: None,
         }
     }
 
@@ -120,6 +121,31 @@ impl<B> Request<B> {
         out.map(|copy| copy.sent_at + attempt_timeout)
             .chain(self.hedge_at)
             .fold(self.deadline, Instant::min)
+    }
+}
+
+/// Requests under way, by their sequence numbers, in no order.
+pub(super) type Requests<B> = HashMap<u64, Request<B>, BuildHasherDefault<SequenceHasher>>;
+
+/// Sequence numbers are this client's own, and no two are equal: there is nothing to defend against, and an order
+/// that differs from run to run would be a fault.
+#[derive(Default)]
+pub(super) struct SequenceHasher(u64);
+
+impl Hasher for SequenceHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    /// By an odd constant with no pattern in its bits, the golden ratio: successive numbers differ in every part.
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 

@@ -74,11 +74,14 @@ impl<B, R> Engine<B, R> {
     pub(super) fn rearm(&mut self, sequence: u64) {
         if let Some(request) = self.requests.get_mut(&sequence) {
             let at = request.due_at(self.config.attempt_timeout);
-            let before = std::mem::replace(&mut request.armed, at);
-            if before != at {
-                self.timers.disarm(before, sequence);
-                self.timers.arm(at, sequence);
+            let before = request.armed.replace(at);
+            if before == Some(at) {
+                return;
             }
+            if let Some(before) = before {
+                self.timers.disarm(before, sequence);
+            }
+            self.timers.arm(at, sequence);
         }
     }
 
