@@ -35,6 +35,8 @@ mod choice;
 mod health;
 mod latency;
 mod links;
+#[cfg(test)]
+mod noise;
 mod outcome;
 mod plan;
 mod poll;
