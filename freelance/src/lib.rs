@@ -10,3 +10,4 @@ mod wire;
 pub use crate::config::{Budget, Config, Hedge, MAX_SERVERS, Model};
 pub use crate::engine::{Idempotent, Liveness, Reply, RequestId, ServerId, ServerStats, Stats};
 pub use crate::error::{Error, RequestError};
+pub use crate::server::Server;
