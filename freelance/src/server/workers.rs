@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,6 +32,8 @@ pub(super) struct Crew {
 pub(super) struct Pool {
     jobs: SyncSender<Job>,
     waiting: Waiting,
+    /// Jobs that still wait are not for anybody.
+    is_over: Arc<AtomicBool>,
 }
 
 /// Requests at the workers.
@@ -73,15 +76,25 @@ impl Crew {
         )?;
         let (jobs, to_do) = sync_channel(queue);
         let to_do = Arc::new(Mutex::new(to_do));
+        let is_over = Arc::new(AtomicBool::new(false));
         for thread in 0..self.threads {
-            let (work, to_do, results) =
-                (Arc::clone(&self.work), Arc::clone(&to_do), results.clone());
+            let worker = Worker {
+                work: Arc::clone(&self.work),
+                to_do: Arc::clone(&to_do),
+                results: results.clone(),
+                is_over: Arc::clone(&is_over),
+            };
+            // Where the system refuses one, those that run find nobody to give them jobs, and end.
             std::thread::Builder::new()
                 .name(format!("freelance-{thread}"))
-                .spawn(move || toil(&work, &to_do, &results))
+                .spawn(move || worker.toil())
                 .map_err(Error::Thread)?;
         }
-        Ok(Pool { jobs, waiting })
+        Ok(Pool {
+            jobs,
+            waiting,
+            is_over,
+        })
     }
 }
 
@@ -100,24 +113,47 @@ impl Pool {
         }
     }
 
-    /// Gives up those that are at work. They are to be dropped where nothing is borrowed.
+    /// Gives up those that are at work, and those that wait for it. They are to be dropped where nothing is borrowed.
     pub(super) fn abandon(&self) -> impl Sized + use<> {
+        self.is_over.store(true, Ordering::Relaxed);
         std::mem::take(&mut *self.waiting.borrow_mut())
     }
 }
 
-/// What a worker's thread does until nobody has jobs or wants replies any more.
-fn toil(work: &Work, to_do: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
-    loop {
-        // No foreign code runs under the lock. Who waits in there holds it, and the others wait for that.
-        let job = to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { ticket, frames }) = job else {
-            return;
-        };
-        let reply = catch_unwind(AssertUnwindSafe(|| work(frames))).ok();
-        // Full it cannot be, for the same reason as the queue of jobs; and if it is closed nobody wants more.
-        if results.send(Done { ticket, reply }).is_err() {
-            return;
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // What waits in the channel would else be executed for nobody.
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a worker's thread has.
+struct Worker {
+    work: Work,
+    to_do: Arc<Mutex<Receiver<Job>>>,
+    results: Sender<Done>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// Does jobs, until nobody has any or wants replies any more.
+    fn toil(self) {
+        loop {
+            // No foreign code runs under the lock. Who waits in there holds it, and the others wait for that.
+            let to_do = self.to_do.lock().unwrap_or_else(PoisonError::into_inner);
+            let job = to_do.recv();
+            drop(to_do);
+            let Ok(Job { ticket, frames }) = job else {
+                return;
+            };
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            let reply = catch_unwind(AssertUnwindSafe(|| (self.work)(frames))).ok();
+            // Full it cannot be, for the same reason as the queue of jobs; and if it is closed nobody wants more.
+            if self.results.send(Done { ticket, reply }).is_err() {
+                return;
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How a server ends.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use freelance::server::{Config, Handle};
@@ -128,6 +130,33 @@ fn a_drain_does_not_wait_for_a_worker_that_hangs() {
     assert_eq!(server.stats().abandoned, 1);
     drop(rig);
     gate.open();
+}
+
+#[test]
+fn what_waits_for_a_worker_is_not_executed_after_the_end() {
+    let (mut rig, gate) = (Rig::new(), Gate::default());
+    let executed = Arc::new(AtomicUsize::new(0));
+    let (count, held) = (Arc::clone(&executed), gate.clone());
+    let crew = builder(BOUND).workers(1, move |frames| {
+        count.fetch_add(1, Ordering::SeqCst);
+        held.pass();
+        frames
+    });
+    let server = crew.attach(rig.reactor.scope()).unwrap();
+    let client = rig.client(zmq::DEALER, &server);
+    for n in ["1", "2", "3"] {
+        send(&client, &[n, "x"]);
+    }
+    rig.turn_until("the requests", |_| server.under_way() == 3);
+    rig.turn_until("the worker", |_| executed.load(Ordering::SeqCst) == 1);
+    server.close(rig.reactor.scope());
+    rig.turn_until("the end", |app| app.drained == 1);
+    gate.open();
+    // With its last worker goes what it executes.
+    rig.turn_until("the end of the worker", |_| {
+        Arc::strong_count(&executed) == 1
+    });
+    assert_eq!(executed.load(Ordering::SeqCst), 1);
 }
 
 #[test]
