@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn what_is_out_of_bounds_is_named() {
-        let cases: [(&str, fn(&mut Config)); 4] = [
+        type Spoil<T> = fn(&mut T);
+        let cases: [(&str, Spoil<Config>); 4] = [
             ("queue", |c| c.queue = 0),
             ("max_request_bytes", |c| c.max_request_bytes = 0),
             ("max_request_frames", |c| c.max_request_frames = 3),
@@ -152,7 +153,7 @@ mod tests {
             let text = config.validate().unwrap_err().to_string();
             assert!(text.starts_with(setting), "{text}");
         }
-        let cases: [(&str, fn(&mut Cache)); 3] = [
+        let cases: [(&str, Spoil<Cache>); 3] = [
             ("cache.entries", |c| c.entries = 0),
             ("cache.bytes", |c| c.bytes = usize::MAX),
             ("cache.age", |c| c.age = Duration::ZERO),

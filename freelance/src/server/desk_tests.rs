@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 fn desk(model: Model, limits: impl FnOnce(&mut Config), cache: Option<Cache>) -> Desk {
@@ -14,7 +17,7 @@ fn ours(attempt: u32) -> Vec<u8> {
         sequence: 1,
         attempt,
     };
-    control.write().into_bytes()
+    control.write().as_bytes().to_vec()
 }
 
 fn hear(desk: &mut Desk, frames: &[&[u8]], now: Instant) -> Option<Arrival> {
@@ -178,4 +181,75 @@ fn nothing_is_said_after_the_end() {
     assert!(hear(&mut desk, &[b"id", b"PING"], now).is_none());
     assert!(said(&mut desk).is_empty());
     assert_eq!((desk.stats().abandoned, desk.under_way()), (1, 0));
+}
+
+/// What may happen to a desk.
+#[derive(Clone, Debug)]
+enum Step {
+    Request { ours: bool, sequence: u64 },
+    End { which: usize, how: u8 },
+    Wait { seconds: u64 },
+    Drain,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (any::<bool>(), 1..5_u64).prop_map(|(ours, sequence)| Step::Request { ours, sequence }),
+        4 => (any::<usize>(), 0..5_u8).prop_map(|(which, how)| Step::End { which, how }),
+        1 => (1..40_u64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => Just(Step::Drain),
+    ]
+}
+
+fn ending(how: u8) -> Ending {
+    match how {
+        0 => Ending::Refused,
+        1 => Ending::Dropped,
+        2 => Ending::Panicked,
+        _ => reply("done"),
+    }
+}
+
+proptest! {
+    /// Whatever happens, each request is in one place, and nothing exceeds its bound.
+    #[test]
+    fn every_request_is_accounted_for(steps in vec(step(), 0..200), cached in any::<bool>()) {
+        let mut now = Instant::now();
+        let cache = Cache { entries: 3, ..Cache::default() };
+        let mut desk = desk(Model::Three, |c| c.queue = 3, cached.then_some(cache));
+        let mut kept = Vec::new();
+        let mut executing = Vec::new();
+        for step in steps {
+            match step {
+                Step::Request { ours, sequence } => {
+                    let control = Control { nonce: u64::from(ours), sequence, attempt: 1 };
+                    let mut control = control.write().as_bytes().to_vec();
+                    if !ours {
+                        control.reverse();
+                    }
+                    if let Some(arrival) = hear(&mut desk, &[b"id", &control, b"x"], now) {
+                        prop_assert!(!cached || !executing.contains(&control), "twice");
+                        executing.push(control);
+                        kept.push(arrival);
+                    }
+                }
+                Step::End { which, how } if !kept.is_empty() => {
+                    let which = which % kept.len();
+                    executing.remove(which);
+                    prop_assert!(end(&mut desk, kept.remove(which), ending(how), now));
+                }
+                Step::End { .. } => {}
+                Step::Wait { seconds } => now += Duration::from_secs(seconds),
+                Step::Drain => desk.drain(),
+            }
+            let stats = desk.stats();
+            let ended = stats.replied + stats.refused + stats.dropped + stats.unanswered
+                + stats.failed + stats.cache_hits + stats.cache_joined;
+            prop_assert_eq!(stats.received, ended + desk.under_way() as u64);
+            prop_assert_eq!(desk.under_way(), kept.len());
+            let joined: usize = desk.under_way.values().map(|under| under.joined.len()).sum();
+            prop_assert_eq!(desk.joined, joined);
+            prop_assert!(joined <= 3 && kept.len() <= 3);
+        }
+    }
 }

@@ -68,7 +68,7 @@
 //! | `fl-no full` | [`Config::queue`] requests are under way |
 //! | `fl-no draining` | the server is about to end |
 //! | `fl-no refused` | the handler [says](Request::refuse) that it did not execute the request |
-//! | `fl-no error` | the worker's job panicked. **It may have been executed in part**: a job that must not be tried elsewhere catches what it throws |
+//! | `fl-no error` | the worker's job panicked. A client may try it elsewhere: a job that has begun what must not be done twice catches what it throws |
 //!
 //! # The end
 //!
