@@ -64,6 +64,8 @@ impl Program {
     /// Whether it ended as a program does that was asked to.
     fn ends(mut self) -> bool {
         let pid = Pid::from_child(&self.child);
+        // To wait for it would close its input, and that says something to it.
+        let _input = self.child.stdin.take();
         let (done, ended) = mpsc::channel();
         let waiter = std::thread::spawn(move || done.send(self.child.wait().unwrap().success()));
         let success = ended.recv_timeout(BOUND).unwrap_or_else(|_| {
