@@ -1,11 +1,14 @@
 //! Clients that misbehave.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use freelance::server::{Cache, Config};
 use freelance::{Model, Server};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use reactor::{Interest, Scope};
 
 use crate::rig::{ANY, App, BOUND, Frames, Rig, control, echo, frames, send};
 
@@ -60,6 +63,58 @@ proptest! {
             prop_assert_eq!((server.under_way(), stats.lost), (0, 0));
         }
     }
+
+    /// What REP answers, model 1 answers; and where REP is silent, so is it.
+    #[test]
+    fn model_1_says_what_rep_says(messages in vec(vec(frame(), 1..6), 0..60)) {
+        let (mut rig, server) = Rig::echo(Model::One);
+        let rep = rig.context.socket(zmq::REP).unwrap();
+        rep.bind("inproc://rep").unwrap();
+        let mut body = Vec::new();
+        let echo = move |_: &mut App, scope: &mut Scope<App>, key, _| {
+            if scope.recv(key, &mut body)? {
+                scope.send(key, body.drain(..))?;
+            }
+            Ok(())
+        };
+        rig.reactor.scope().add_socket("rep", rep, Interest::READ, echo).unwrap();
+        let ours = rig.client(zmq::DEALER, &server);
+        let other = rig.context.socket(zmq::DEALER).unwrap();
+        other.set_linger(0).unwrap();
+        other.connect("inproc://rep").unwrap();
+        let marker = asks_for(Model::One, "the marker");
+        for message in messages.iter().chain([&marker]) {
+            ours.send_multipart(message, 0).unwrap();
+            other.send_multipart(message, 0).unwrap();
+        }
+        loop {
+            let answer = rig.answer(&ours);
+            prop_assert_eq!(&answer, &rig.answer(&other));
+            if answer == marker {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_zeromq_at_all_harms_nobody() {
+    let (mut rig, server) = Rig::echo(Model::Three);
+    let address = server.endpoint()["tcp://".len()..].to_owned();
+    let talks: [&[u8]; 4] = [
+        b"",
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0xff; 300],
+        b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL",
+    ];
+    for talk in talks {
+        let mut stranger = TcpStream::connect(&address).unwrap();
+        stranger.write_all(talk).unwrap();
+    }
+    let client = rig.client(zmq::DEALER, &server);
+    send(&client, &["1", "x"]);
+    assert_eq!(rig.answer(&client), frames(&["1", "x"]));
+    assert_eq!(server.stats().received, 1);
 }
 
 #[test]
