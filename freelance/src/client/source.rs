@@ -1,0 +1,398 @@
+//! The client as a source of a reactor: it moves bytes and time, and the engine decides.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Instant;
+
+use reactor::{BoxError, Event, Scope, Source, SourceKey, TimerKey, zmq};
+use tracing::{debug, warn};
+
+use super::port::Ports;
+use super::{ServerEvent, link};
+use crate::engine::{self, Engine, RequestId, SendFailure, ServerId};
+use crate::{Error, Model, Reply, RequestError};
+
+/// Messages that one server's socket gives up before a time-out is handled, at most, so that a server that floods
+/// cannot stop time.
+const READ_AHEAD: usize = 1024;
+const TIMER_TAG: usize = usize::MAX;
+
+/// The frames of a request or a reply, without the envelope.
+pub(super) type Body = Vec<Vec<u8>>;
+/// Told how a request ended.
+pub(super) type OnDone<S> = Box<dyn FnOnce(&mut S, &mut Scope<S>, Result<Reply, RequestError>)>;
+/// Told what becomes of servers.
+pub(super) type OnServer<S> = Box<dyn FnMut(&mut S, &mut Scope<S>, ServerEvent)>;
+
+/// What the source and the handles share. It is borrowed only where no foreign code runs.
+pub(super) struct Shared<S> {
+    pub(super) engine: Engine<Body, Body>,
+    pub(super) ports: Ports,
+    pub(super) on_done: HashMap<RequestId, OnDone<S>>,
+    pub(super) on_server: Option<OnServer<S>>,
+    /// How requests without a callback ended, in that order, while somebody wants to know.
+    pub(super) finished: VecDeque<(RequestId, Result<Reply, RequestError>)>,
+    /// The one of these that somebody waits for, and how it ended.
+    pub(super) awaited: Option<RequestId>,
+    pub(super) answer: Option<Result<Reply, RequestError>>,
+    me: Option<SourceKey>,
+    /// The timer that is set, and to when.
+    timer: Option<(TimerKey, Instant)>,
+    /// Why the first attempt at a link could not even begin.
+    dial_error: Option<Error>,
+    /// No request is taken on any more.
+    pub(super) closed: bool,
+    /// For what is received, so that it is not allocated for each message.
+    frames: Vec<zmq::Message>,
+}
+
+/// What is registered.
+pub(super) struct ClientSource<S> {
+    shared: Rc<RefCell<Shared<S>>>,
+    /// The context, if it is the client's own: to be ended without waiting for it.
+    own_context: Option<zmq::Context>,
+}
+
+impl<S: 'static> ClientSource<S> {
+    pub(super) fn new(
+        engine: Engine<Body, Body>,
+        ports: Ports,
+        own_context: Option<zmq::Context>,
+    ) -> Self {
+        let shared = Shared {
+            engine,
+            ports,
+            on_done: HashMap::new(),
+            on_server: None,
+            finished: VecDeque::new(),
+            awaited: None,
+            answer: None,
+            me: None,
+            timer: None,
+            dial_error: None,
+            closed: false,
+            frames: Vec::new(),
+        };
+        Self {
+            shared: Rc::new(RefCell::new(shared)),
+            own_context,
+        }
+    }
+
+    pub(super) fn shared(&self) -> Rc<RefCell<Shared<S>>> {
+        Rc::clone(&self.shared)
+    }
+
+    /// Hands what happened to the application, whose callbacks may do anything but borrow what is borrowed here: so
+    /// nothing is.
+    fn deliver(&self, state: &mut S, scope: &mut Scope<S>) {
+        loop {
+            let mut shared = self.shared.borrow_mut();
+            match shared.engine.poll_event() {
+                None => return,
+                Some(engine::Event::Done { id, result }) => {
+                    let callback = shared.on_done.remove(&id);
+                    if let Some(callback) = callback {
+                        drop(shared);
+                        callback(state, scope, result);
+                    } else {
+                        shared.store(id, result);
+                    }
+                }
+                Some(engine::Event::Server { server, liveness }) => {
+                    debug!(?server, ?liveness, "a server's state changed");
+                    drop(shared);
+                    self.tell(state, scope, ServerEvent::Changed { server, liveness });
+                }
+                Some(engine::Event::Misnamed { server, identity }) => {
+                    let dialled = shared.ports.endpoint(server).unwrap_or_default();
+                    warn!(
+                        "the server dialled as {dialled} calls itself {identity}: \
+                         clients reach it by that name only"
+                    );
+                    drop(shared);
+                    self.tell(state, scope, ServerEvent::Misnamed { server, identity });
+                }
+                Some(engine::Event::Drained { server }) => {
+                    drop(shared);
+                    self.tell(state, scope, ServerEvent::Drained { server });
+                }
+            }
+        }
+    }
+
+    fn tell(&self, state: &mut S, scope: &mut Scope<S>, event: ServerEvent) {
+        let callback = self.shared.borrow_mut().on_server.take();
+        if let Some(mut callback) = callback {
+            callback(state, scope, event);
+            // Unless it set another one meanwhile.
+            self.shared.borrow_mut().on_server.get_or_insert(callback);
+        }
+    }
+}
+
+impl<S: 'static> Source<S> for ClientSource<S> {
+    fn start(&mut self, scope: &mut Scope<S>, me: SourceKey) -> Result<(), reactor::Error> {
+        let mut shared = self.shared.borrow_mut();
+        shared.me = Some(me);
+        shared.pump(scope)?;
+        match shared.dial_error {
+            None => Ok(()),
+            Some(_) => Err(reactor::Error::Invalid("a server cannot be dialled")),
+        }
+    }
+
+    fn on_event(
+        &mut self,
+        state: &mut S,
+        scope: &mut Scope<S>,
+        event: Event,
+    ) -> Result<(), BoxError> {
+        {
+            let shared = &mut *self.shared.borrow_mut();
+            match event {
+                Event::Socket { tag, .. } => shared.read(scope, tag)?,
+                Event::Timer { .. } => {
+                    shared.timer = None;
+                    shared.handle_timeout(scope)?;
+                }
+                // By a handle that closed the client, or one that has something to deliver.
+                Event::Notified if shared.closed => shared.engine.close(),
+                _ => {}
+            }
+            shared.pump(scope)?;
+        }
+        self.deliver(state, scope);
+        let mut shared = self.shared.borrow_mut();
+        if let (Event::Notified, true, Some(me)) = (event, shared.closed, shared.me) {
+            shared.ports.hang_up_all(scope);
+            scope.remove_source(me);
+        }
+        Ok(())
+    }
+}
+
+impl<S> Drop for ClientSource<S> {
+    fn drop(&mut self) {
+        // Callbacks may hold handles, which hold what holds the callbacks: cut that, outside of the borrow, since
+        // their drop may be foreign code too.
+        let callbacks = self.shared.try_borrow_mut().ok().map(|mut shared| {
+            shared.closed = true;
+            shared.ports.let_go();
+            (std::mem::take(&mut shared.on_done), shared.on_server.take())
+        });
+        drop(callbacks);
+        if let Some(context) = self.own_context.take() {
+            // Its end waits for the I/O threads, and one may sit in the resolver: that is nothing for the thread of a
+            // reactor. Without a second thread it has to be.
+            let end = std::thread::Builder::new().name("freelance-client-end".to_owned());
+            drop(end.spawn(move || drop(context)));
+        }
+    }
+}
+
+impl<S: 'static> Shared<S> {
+    pub(super) fn take_dial_error(&mut self) -> Option<Error> {
+        self.dial_error.take()
+    }
+
+    /// Has the source look again, from the reactor: to end, or to deliver what a handle brought about.
+    pub(super) fn notify(&self, scope: &Scope<S>) {
+        if let Some(me) = self.me {
+            scope.waker().notify(me);
+        }
+    }
+
+    /// Does what the engine asks for, and sets the timer.
+    pub(super) fn pump(&mut self, scope: &mut Scope<S>) -> Result<(), reactor::Error> {
+        let now = scope.fresh_now();
+        while let Some(action) = self.engine.poll_action(now) {
+            match action {
+                engine::Action::HangUp { server } => {
+                    self.ports.hang_up(scope, server);
+                    if self.engine.server(server).is_none() {
+                        self.ports.remove(server);
+                    }
+                }
+                engine::Action::Dial { server } => self.dial(scope, server),
+                engine::Action::AskName { server } => self.ask_name(scope, server),
+                engine::Action::Ping { server } => {
+                    if let Err(failure) = self.ports.ping(scope, server) {
+                        self.engine.handle_ping_failed(server, failure, now);
+                    }
+                }
+                engine::Action::Send {
+                    server,
+                    id,
+                    attempt,
+                } => {
+                    if let Err(failure) = self.send(scope, server, id, attempt) {
+                        self.engine.handle_send_failed(server, id, failure, now);
+                    }
+                }
+            }
+        }
+        self.arm(scope)
+    }
+
+    /// A timer that fires too early costs less than one that is moved at each request.
+    fn arm(&mut self, scope: &mut Scope<S>) -> Result<(), reactor::Error> {
+        let (Some(at), Some(me)) = (self.engine.next_deadline(), self.me) else {
+            return Ok(());
+        };
+        match self.timer {
+            Some((_, armed_at)) if armed_at <= at => {}
+            Some((key, _)) if scope.set_timer(key, at) => self.timer = Some((key, at)),
+            _ => self.timer = Some((scope.own_timer(me, TIMER_TAG, at)?, at)),
+        }
+        Ok(())
+    }
+
+    /// What the network has delivered counts before the clock does: a host that was paused must not blame the servers.
+    fn handle_timeout(&mut self, scope: &mut Scope<S>) -> Result<(), reactor::Error> {
+        self.read_monitors(scope)?;
+        for server in self.ports.servers() {
+            self.receive(scope, server, READ_AHEAD)?;
+        }
+        self.engine.handle_timeout(scope.fresh_now());
+        Ok(())
+    }
+
+    fn read(&mut self, scope: &mut Scope<S>, tag: usize) -> Result<(), reactor::Error> {
+        let (server, kind) = super::port::untag(tag);
+        match kind {
+            super::port::LINE => self.receive(scope, server, 1).map(drop),
+            super::port::MONITOR => self.read_monitors(scope),
+            _ => self.read_name(scope, server),
+        }
+    }
+
+    /// Reads at most `limit` messages of a server. Tells how many there were.
+    fn receive(
+        &mut self,
+        scope: &mut Scope<S>,
+        server: ServerId,
+        limit: usize,
+    ) -> Result<usize, reactor::Error> {
+        let Some(line) = self.ports.line(server) else {
+            return Ok(0);
+        };
+        // A ROUTER puts the peer's identity in front: there is but one peer.
+        let skip = usize::from(self.engine.config().model == Model::Three);
+        for count in 0..limit {
+            if !scope.recv(line, &mut self.frames)? {
+                return Ok(count);
+            }
+            let frames = self.frames.get(skip..).unwrap_or_default();
+            let take = |body: &[zmq::Message]| body.iter().map(|frame| frame.to_vec()).collect();
+            self.engine
+                .handle_message(server, frames, take, scope.fresh_now());
+        }
+        Ok(limit)
+    }
+
+    /// All monitors, since the links come up in an order of their own.
+    fn read_monitors(&mut self, scope: &mut Scope<S>) -> Result<(), reactor::Error> {
+        for server in self.ports.servers() {
+            while let Some(monitor) = self.ports.monitor(server) {
+                if !scope.recv(monitor, &mut self.frames)? {
+                    break;
+                }
+                match link::read(&self.frames) {
+                    None => {}
+                    Some(link::Tidings::Up) => {
+                        debug!(?server, "link is up");
+                        self.engine.handle_connected(server, scope.fresh_now());
+                    }
+                    Some(link::Tidings::Down) => self.link_down(scope, server)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers that came before the end are in the socket still; then it is closed.
+    fn link_down(&mut self, scope: &mut Scope<S>, server: ServerId) -> Result<(), reactor::Error> {
+        debug!(?server, "link is down");
+        while self.receive(scope, server, READ_AHEAD)? == READ_AHEAD {}
+        self.engine.handle_disconnected(server, scope.fresh_now());
+        self.ports.hang_up(scope, server);
+        Ok(())
+    }
+
+    /// The peer's identity stands in what libzmq knows of the connection by which the message came.
+    fn read_name(&mut self, scope: &mut Scope<S>, server: ServerId) -> Result<(), reactor::Error> {
+        let Some(asker) = self.ports.asker(server) else {
+            return Ok(());
+        };
+        if !scope.recv(asker, &mut self.frames)? {
+            return Ok(());
+        }
+        let dialled = self.ports.endpoint(server).unwrap_or_default();
+        let identity = self
+            .frames
+            .first_mut()
+            .and_then(|frame| frame.gets("Identity"))
+            .filter(|identity| *identity != dialled)
+            .map(str::to_owned);
+        self.ports.end_asking(scope, server);
+        self.engine.handle_name(server, identity, scope.fresh_now());
+        Ok(())
+    }
+
+    fn dial(&mut self, scope: &mut Scope<S>, server: ServerId) {
+        let dialled = match self.me {
+            Some(me) => self.ports.dial(scope, me, server, self.engine.config()),
+            None => Err(Error::Closed),
+        };
+        if let Err(error) = dialled {
+            debug!(?server, %error, "no attempt at a link");
+            self.dial_error.get_or_insert(error);
+            self.engine.handle_disconnected(server, scope.fresh_now());
+        }
+    }
+
+    fn ask_name(&mut self, scope: &mut Scope<S>, server: ServerId) {
+        let asked = match self.me {
+            Some(me) => self.ports.ask_name(scope, me, server, self.engine.config()),
+            None => Err(Error::Closed),
+        };
+        if let Err(error) = asked {
+            debug!(?server, %error, "the server's name cannot be asked for");
+            self.engine.handle_name(server, None, scope.fresh_now());
+        }
+    }
+
+    fn send(
+        &mut self,
+        scope: &mut Scope<S>,
+        server: ServerId,
+        id: RequestId,
+        attempt: u32,
+    ) -> Result<(), SendFailure> {
+        let Some(head) = self.engine.head(id, attempt) else {
+            return Err(SendFailure::Unreachable);
+        };
+        let body = self.engine.body(id).map_or(&[][..], Vec::as_slice);
+        let frames = head.frames().chain(body.iter().map(Vec::as_slice));
+        self.ports.send(scope, server, frames)
+    }
+
+    fn store(&mut self, id: RequestId, result: Result<Reply, RequestError>) {
+        if self.awaited == Some(id) {
+            self.awaited = None;
+            self.answer = Some(result);
+        } else {
+            self.finished.push_back((id, result));
+        }
+    }
+}
+
+/// What a failed call on a line means: in no case did the message leave.
+pub(super) fn failure(error: &reactor::Error) -> SendFailure {
+    match error {
+        reactor::Error::WouldBlock | reactor::Error::QueueFull => SendFailure::Full,
+        _ => SendFailure::Unreachable,
+    }
+}
