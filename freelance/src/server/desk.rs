@@ -171,10 +171,8 @@ impl Desk {
             }
             Ending::Panicked => {
                 self.stats.failed += 1;
-                self.remember(name, Outcome::Failure, now);
-                for address in std::iter::once(address).chain(joined) {
-                    self.say_no(address, "error");
-                }
+                // It may have begun what it was asked to: no word of ours may send a client elsewhere with it.
+                self.remember(name, Outcome::Silence, now);
             }
         }
         true
@@ -308,7 +306,6 @@ impl Desk {
         match outcome {
             Outcome::Reply(reply) => self.to_send.push_back(address.answer(copy(reply))),
             Outcome::Silence => {}
-            Outcome::Failure => self.say_no(address, "error"),
         }
     }
 

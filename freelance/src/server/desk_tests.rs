@@ -83,14 +83,7 @@ fn what_was_refused_is_executed_when_it_comes_again_and_what_panicked_is_not() {
         .iter()
         .map(|message| (message[1].clone(), message[2].clone()))
         .collect();
-    assert_eq!(
-        words,
-        [
-            (ours(1), b"fl-no refused".to_vec()),
-            (ours(2), b"fl-no error".to_vec()),
-            (ours(3), b"fl-no error".to_vec())
-        ]
-    );
+    assert_eq!(words, [(ours(1), b"fl-no refused".to_vec()),]);
     assert_eq!(desk.stats().cache_hits, 1);
 }
 

@@ -40,17 +40,15 @@ impl Name {
 pub(super) enum Outcome {
     /// With this.
     Reply(Rc<[Vec<u8>]>),
-    /// Not at all: the handler let go of it.
+    /// Not at all: the handler let go of it, or its job panicked, after it had done who knows what.
     Silence,
-    /// Its job panicked, after it had done who knows what.
-    Failure,
 }
 
 impl Outcome {
     fn bytes(&self) -> usize {
         match self {
             Outcome::Reply(frames) => bytes(frames),
-            Outcome::Silence | Outcome::Failure => 0,
+            Outcome::Silence => 0,
         }
     }
 }

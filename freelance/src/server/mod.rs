@@ -68,7 +68,6 @@
 //! | `fl-no full` | [`Config::queue`] requests are under way |
 //! | `fl-no draining` | the server is about to end |
 //! | `fl-no refused` | the handler [says](Request::refuse) that it did not execute the request |
-//! | `fl-no error` | the worker's job panicked. A client may try it elsewhere: a job that has begun what must not be done twice catches what it throws |
 //!
 //! # The end
 //!
@@ -207,7 +206,7 @@ impl<S: 'static> Server<S> {
     /// Has this many threads execute the requests, each the next that waits. They take the body and give the reply; one
     /// without a frame is none.
     ///
-    /// A job that panics costs its request, and not its thread. When the server closes, each thread ends after the job
+    /// A job that panics costs its request, which is not answered, and not its thread. When the server closes, each thread ends after the job
     /// that it has.
     pub fn workers(
         self,
