@@ -68,8 +68,3 @@ pub mod server;
 pub use client::{Client, Idempotent, Reply};
 pub use core::{Config, Role, State};
 pub use server::{Handle, Request, Server};
-
-/// The examples of the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -54,8 +54,8 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// What clap cannot know to be wrong.
-fn refuse_usage(reason: &dyn std::fmt::Display) -> ExitCode {
+/// What clap cannot know to be wrong: exit code 2.
+pub fn refuse_usage(reason: &dyn std::fmt::Display) -> ExitCode {
     complain(&format!("error: {reason}; --help tells more"));
     ExitCode::from(2)
 }
@@ -82,15 +82,18 @@ fn explain(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn parse_bind(text: &str) -> Result<Endpoint, EndpointError> {
+/// Reads an endpoint to bind.
+pub fn parse_bind(text: &str) -> Result<Endpoint, EndpointError> {
     Endpoint::to_bind(text)
 }
 
-fn parse_connect(text: &str) -> Result<Endpoint, EndpointError> {
+/// Reads an endpoint to connect to.
+pub fn parse_connect(text: &str) -> Result<Endpoint, EndpointError> {
     Endpoint::to_connect(text)
 }
 
-fn parse_millis(text: &str) -> Result<Duration, String> {
+/// Reads milliseconds, a day at most.
+pub fn parse_millis(text: &str) -> Result<Duration, String> {
     const LONGEST_MS: u64 = 24 * 3600 * 1000;
     match text.parse() {
         Ok(millis) if millis <= LONGEST_MS => Ok(Duration::from_millis(millis)),
@@ -98,7 +101,8 @@ fn parse_millis(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn parse_deadline(text: &str) -> Result<Duration, String> {
+/// Reads milliseconds, one at least.
+pub fn parse_deadline(text: &str) -> Result<Duration, String> {
     match parse_millis(text)? {
         Duration::ZERO => Err("it leaves no time for an answer; give at least 1".to_owned()),
         deadline => Ok(deadline),
