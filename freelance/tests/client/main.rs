@@ -1,5 +1,7 @@
 //! The clients of all three models over real sockets, with servers that are bare `zmq`.
 
+#![allow(clippy::unwrap_used)] // in what tests share, as in tests themselves
+
 mod agent;
 mod blocking;
 mod callbacks;
