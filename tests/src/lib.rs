@@ -11,6 +11,7 @@
 //! * [`Bench`] is one server between those two;
 //! * [`Traffic`] asks a pair without pause and remembers how long each answer took;
 //! * [`Namespace`] is a network of its own, in which links can be cut;
+//! * [`freelance`] has servers of Freelance, good and bad, and runs its programs;
 //! * [`python`] finds an interpreter that has `zmq`;
 //! * [`steady`] tells a defect from a machine that did not run.
 //!
@@ -21,6 +22,7 @@ mod cases;
 mod client;
 mod distribution;
 mod endpoints;
+pub mod freelance;
 mod netns;
 mod node;
 mod peer;
