@@ -181,6 +181,7 @@ fn every_server_of_model_3_that_speaks_answers_a_ping() -> Outcome<()> {
         Behaviour::Mute,
         Behaviour::DropTwoOfThree,
         Behaviour::WrongControl,
+        Behaviour::WrongBody,
         Behaviour::DuplicatesAndStale,
         Behaviour::Slow(Duration::from_secs(3600)),
         Behaviour::Garbage,
@@ -229,6 +230,21 @@ fn a_wrong_control_frame_is_never_that_of_a_request() -> Outcome<()> {
         let readable = heads.iter().filter(|head| head.starts_with(b"fl/1 "));
         let readable = readable.count();
         ensure((4..12).contains(&readable), || format!("{heads:?}"))
+    })
+}
+
+#[test]
+fn a_wrong_body_comes_under_the_right_control_frame() -> Outcome<()> {
+    on_each_model(Behaviour::WrongBody, |_, client| {
+        for _ in 0..3 {
+            let number = client.ask()?;
+            let frames = client.receive()?;
+            ensure(client.is_reply_to(&frames) == Some(number), || {
+                format!("no reply: {frames:?}")
+            })?;
+            ensure(frames != client.reply(number), || "it is right".to_owned())?;
+        }
+        Ok(())
     })
 }
 

@@ -19,6 +19,9 @@ pub enum Behaviour {
     /// Answers each request under another control frame: of random bytes, with one digit changed,
     /// or of a request that nobody made.
     WrongControl,
+    /// Answers each request under the right control frame, with what nobody asked: no client can
+    /// tell, only who made the request.
+    WrongBody,
     /// Answers with frames of every number and size, none of which is a reply, and says more of
     /// them before it is asked.
     Garbage,

@@ -21,10 +21,30 @@ pub struct ClientConfig {
     pub attempt: Duration,
     /// Requests under way at once, for model 3.
     pub outstanding: Option<usize>,
+    /// Time between an answer and the next request.
+    pub interval: Duration,
     /// Its servers in order of priority.
     pub servers: Vec<String>,
     /// The network namespace to run it in.
     pub namespace: Option<String>,
+}
+
+impl ClientConfig {
+    /// One request to these servers, with times that suit a test.
+    #[must_use]
+    pub fn new(model: Model, servers: &[impl AsRef<str>]) -> Self {
+        let servers = servers.iter().map(|server| server.as_ref().to_owned());
+        Self {
+            model,
+            requests: 1,
+            timeout: Duration::from_secs(10),
+            attempt: Duration::from_millis(200),
+            outstanding: None,
+            interval: Duration::ZERO,
+            servers: servers.collect(),
+            namespace: None,
+        }
+    }
 }
 
 /// What a client says at its end.
@@ -44,11 +64,14 @@ pub struct Report {
     pub elapsed: Duration,
     /// The longest time to a right answer; none when there was no right answer.
     pub longest: Option<Duration>,
+    /// Each server with the replies that it gave.
+    pub served: Vec<(String, u64)>,
 }
 
 /// A running client.
 pub struct FlClient {
     process: Process,
+    requests: u64,
 }
 
 impl FlClient {
@@ -65,9 +88,13 @@ impl FlClient {
         if let Some(outstanding) = config.outstanding {
             command.args(["--outstanding", &outstanding.to_string()]);
         }
+        if !config.interval.is_zero() {
+            command.args(["--interval", &config.interval.as_millis().to_string()]);
+        }
         command.args(&config.servers);
         Self {
             process: Process::spawn(&name, &mut command),
+            requests: config.requests as u64,
         }
     }
 
@@ -89,11 +116,42 @@ impl FlClient {
             .map_err(|error| self.process.describe(&error))?;
         let lines = self.process.stdout().all();
         let last = lines.last().map_or("", |line| line.text.as_str());
-        Report::parse(status.code(), last).map_err(|error| self.process.describe(&error))
+        let report = Report::parse(status.code(), last);
+        let report = report.and_then(|report| {
+            ensure(report.requests == self.requests, || {
+                format!("{} requests were asked for", self.requests)
+            })?;
+            Ok(report)
+        });
+        report.map_err(|error| self.process.describe(&error))
+    }
+
+    /// Waits for its end, and expects that all was answered, the slowest within `longest`.
+    ///
+    /// # Errors
+    ///
+    /// When it was not, or the client runs on after `bound`.
+    pub fn all_answered(&self, bound: Duration, longest: Duration) -> Outcome<Report> {
+        let report = self.report(bound)?;
+        ensure(report.failed == 0, || {
+            self.process.describe("not all was answered")
+        })?;
+        ensure(report.longest.is_some_and(|time| time <= longest), || {
+            let what = format!("the slowest took {:?}, not {longest:?}", report.longest);
+            self.process.describe(&what)
+        })?;
+        Ok(report)
     }
 }
 
 impl Report {
+    /// Replies that the server at `endpoint` gave.
+    #[must_use]
+    pub fn served_by(&self, endpoint: &str) -> u64 {
+        let server = self.served.iter().find(|(name, _)| name == endpoint);
+        server.map_or(0, |(_, replies)| *replies)
+    }
+
     /// Reads a report, and checks that its numbers agree with one another.
     ///
     /// # Errors
@@ -116,6 +174,7 @@ impl Report {
             wrong: number("wrong")?,
             elapsed: elapsed.ok_or_else(|| format!("no time: {line}"))?,
             longest: number("max_us").ok().map(Duration::from_micros),
+            served: served(&value)?,
         };
         ensure(report.ok + report.failed == report.requests, || {
             format!("requests are neither ok nor failed: {line}")
@@ -134,13 +193,24 @@ impl Report {
     }
 }
 
+fn served(report: &Value) -> Outcome<Vec<(String, u64)>> {
+    let servers = report.get("servers").and_then(Value::as_array);
+    let servers = servers.ok_or_else(|| format!("no servers: {report}"))?;
+    let one = |server: &Value| {
+        let endpoint = server.get("endpoint")?.as_str()?.to_owned();
+        Some((endpoint, server.get("replies")?.as_u64()?))
+    };
+    let all: Option<Vec<_>> = servers.iter().map(one).collect();
+    all.ok_or_else(|| format!("not a server: {report}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn line(ok: u32, failed: u32, wrong: u32, max_us: &str) -> String {
         format!(
-            r#"{{"requests":5,"ok":{ok},"failed":{failed},"wrong":{wrong},"seconds":0.5,"p50_us":1,"p99_us":2,"max_us":{max_us}}}"#
+            r#"{{"requests":5,"ok":{ok},"failed":{failed},"wrong":{wrong},"seconds":0.5,"p50_us":1,"p99_us":2,"max_us":{max_us},"servers":[{{"endpoint":"tcp://a:1","replies":{ok}}}]}}"#
         )
     }
 
@@ -151,6 +221,7 @@ mod tests {
             (report.ok, report.longest),
             (5, Some(Duration::from_micros(3)))
         );
+        assert_eq!(report.served, [("tcp://a:1".to_owned(), 5)]);
         assert_eq!(report.elapsed, Duration::from_millis(500));
         assert!(Report::parse(Some(1), &line(3, 2, 1, "3")).is_ok());
         assert!(Report::parse(Some(1), &line(0, 5, 0, "null")).is_ok());

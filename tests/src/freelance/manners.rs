@@ -54,6 +54,12 @@ impl Manners {
             Behaviour::DropTwoOfThree if !self.taken.is_multiple_of(3) => Deed::Say(Vec::new()),
             Behaviour::DropTwoOfThree => Deed::Say(vec![request.reply()]),
             Behaviour::WrongControl => Deed::Say(vec![self.misdirected(request)]),
+            Behaviour::WrongBody => {
+                let mut reply = request.reply();
+                reply.pop();
+                reply.push(b"what nobody asked".to_vec());
+                Deed::Say(vec![reply])
+            }
             Behaviour::Garbage => {
                 let noise = self.noise.frames();
                 Deed::Say(vec![self.noise.mangled(request), request.say(noise)])

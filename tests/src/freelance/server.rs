@@ -43,6 +43,7 @@ impl ScriptedServer {
             | Behaviour::Mute
             | Behaviour::DropTwoOfThree
             | Behaviour::WrongControl
+            | Behaviour::WrongBody
             | Behaviour::Garbage
             | Behaviour::DuplicatesAndStale
             | Behaviour::Slow(_)
