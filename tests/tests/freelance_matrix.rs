@@ -1,0 +1,363 @@
+//! The three clients of Freelance against servers that are bad in every way: what must be answered,
+//! and by when.
+
+use std::time::Duration;
+
+use tests::freelance::{Behaviour, ClientConfig, FlClient, Model, Report, ScriptedServer};
+use tests::{Outcome, ensure, run_cases};
+
+/// How long one server has for an answer: much for an echo, also on a busy machine.
+const ATTEMPT: Duration = Duration::from_millis(200);
+
+/// The deadline of a request in the cases in which all are answered.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The deadline where none is.
+const HOPELESS: Duration = Duration::from_millis(500);
+
+/// What a process may take to start and to end, on a busy machine.
+const BESIDES: Duration = Duration::from_secs(5);
+
+/// What stands in the place of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Server(Behaviour),
+    /// A name that nobody has.
+    Unresolvable,
+}
+
+use Behaviour::{
+    Dead, DiesMidway, DropTwoOfThree, DuplicatesAndStale, Garbage, Good, Mute, OtherProtocol, Slow,
+    Unreadable, WrongBody, WrongControl,
+};
+use Place::{Server, Unresolvable};
+
+/// What must become of the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Must {
+    /// All are answered, the slowest within so many attempt timeouts.
+    Answer(u32),
+    /// None is answered, and all have failed by their deadlines.
+    Fail,
+    /// All are answered, with what was not asked for.
+    BeWrong,
+}
+
+struct Case {
+    name: &'static str,
+    servers: &'static [Place],
+    requests: usize,
+    interval_ms: u64,
+    must: Must,
+}
+
+/// A client that nothing prevents answers in far less than an attempt timeout; each bad server
+/// ahead of a good one costs one attempt timeout at most, and the rest is room for a busy machine.
+const MATRIX: &[Case] = &[
+    case(
+        "all good",
+        &[Server(Good), Server(Good)],
+        200,
+        Must::Answer(3),
+    ),
+    case(
+        "first dead",
+        &[Server(Dead), Server(Good)],
+        200,
+        Must::Answer(3),
+    ),
+    case(
+        "all but one dead",
+        &[
+            Server(Dead),
+            Server(Dead),
+            Server(Dead),
+            Server(Dead),
+            Server(Good),
+        ],
+        200,
+        Must::Answer(3),
+    ),
+    case(
+        "first mute",
+        &[Server(Mute), Server(Good)],
+        100,
+        Must::Answer(4),
+    ),
+    case(
+        "all but one mute",
+        &[Server(Mute), Server(Mute), Server(Mute), Server(Good)],
+        50,
+        Must::Answer(6),
+    ),
+    case(
+        "first drops two of three",
+        &[Server(DropTwoOfThree), Server(Good)],
+        20,
+        Must::Answer(4),
+    ),
+    case(
+        "first answers under wrong control frames",
+        &[Server(WrongControl), Server(Good)],
+        50,
+        Must::Answer(4),
+    ),
+    case(
+        "first answers with garbage",
+        &[Server(Garbage), Server(Good)],
+        50,
+        Must::Answer(5),
+    ),
+    case(
+        "garbage beside one that works",
+        &[Server(Good), Server(Garbage)],
+        200,
+        Must::Answer(4),
+    ),
+    case(
+        "duplicates and stale replies",
+        &[Server(DuplicatesAndStale)],
+        200,
+        Must::Answer(3),
+    ),
+    case(
+        "all answer more than once",
+        &[Server(DuplicatesAndStale), Server(DuplicatesAndStale)],
+        200,
+        Must::Answer(3),
+    ),
+    case(
+        "first slower than an attempt",
+        &[Server(Slow(Duration::from_millis(450))), Server(Good)],
+        50,
+        Must::Answer(4),
+    ),
+    case(
+        "only one, slower than an attempt",
+        &[Server(Slow(Duration::from_millis(450)))],
+        3,
+        Must::Answer(8),
+    ),
+    paced(
+        "dies midway and returns",
+        &[Server(DYING), Server(Good)],
+        150,
+        Must::Answer(4),
+    ),
+    paced(
+        "two that die midway and return",
+        &[Server(DYING), Server(DYING_LATER)],
+        150,
+        Must::Answer(8),
+    ),
+    case(
+        "first never shakes hands",
+        &[Server(Unreadable), Server(Good)],
+        100,
+        Must::Answer(4),
+    ),
+    case(
+        "first speaks another protocol",
+        &[Server(OtherProtocol), Server(Good)],
+        100,
+        Must::Answer(4),
+    ),
+    case(
+        "each but the last bad in another way",
+        &[
+            Server(Dead),
+            Server(Unreadable),
+            Server(Mute),
+            Server(WrongControl),
+            Server(Good),
+        ],
+        50,
+        Must::Answer(7),
+    ),
+    case(
+        "first has no address",
+        &[Unresolvable, Server(Good), Server(Good)],
+        200,
+        Must::Answer(4),
+    ),
+    case(
+        "only one, without an address",
+        &[Unresolvable],
+        3,
+        Must::Fail,
+    ),
+    case(
+        "all dead",
+        &[Server(Dead), Server(Dead), Server(Dead)],
+        3,
+        Must::Fail,
+    ),
+    case("all mute", &[Server(Mute), Server(Mute)], 3, Must::Fail),
+    case(
+        "all garbage",
+        &[Server(Garbage), Server(Garbage)],
+        3,
+        Must::Fail,
+    ),
+    case(
+        "all answer under wrong control frames",
+        &[Server(WrongControl), Server(WrongControl)],
+        3,
+        Must::Fail,
+    ),
+    case(
+        "none shakes hands",
+        &[Server(Unreadable), Server(OtherProtocol)],
+        3,
+        Must::Fail,
+    ),
+    // Not a fault that a client can help, but the check of the checks.
+    case(
+        "answers what nobody asked",
+        &[Server(WrongBody)],
+        5,
+        Must::BeWrong,
+    ),
+];
+
+const DYING: Behaviour = DiesMidway {
+    after: 10,
+    away: Duration::from_millis(150),
+};
+
+const DYING_LATER: Behaviour = DiesMidway {
+    after: 17,
+    away: Duration::from_millis(150),
+};
+
+const fn case(name: &'static str, servers: &'static [Place], requests: usize, must: Must) -> Case {
+    Case {
+        name,
+        servers,
+        requests,
+        interval_ms: 0,
+        must,
+    }
+}
+
+/// With a pause between requests, for what takes time to come about.
+const fn paced(name: &'static str, servers: &'static [Place], requests: usize, must: Must) -> Case {
+    Case {
+        interval_ms: 10,
+        ..case(name, servers, requests, must)
+    }
+}
+
+fn meets_every_fault(model: Model) -> Outcome<()> {
+    let names: Vec<&str> = MATRIX.iter().map(|case| case.name).collect();
+    run_cases(names, 4, ATTEMPT / 2, |name| {
+        let case = MATRIX.iter().find(|case| case.name == *name);
+        case.map_or(Ok(()), |case| run(model, case))
+    })
+}
+
+fn run(model: Model, case: &Case) -> Outcome<()> {
+    let mut servers = Vec::new();
+    let mut endpoints = Vec::new();
+    for place in case.servers {
+        match place {
+            Server(behaviour) => {
+                let server = ScriptedServer::start(model, *behaviour)?;
+                endpoints.push(server.endpoint().to_owned());
+                servers.push(server);
+            }
+            Unresolvable => endpoints.push("tcp://nobody.invalid:5555".to_owned()),
+        }
+    }
+    let deadline = match case.must {
+        Must::Answer(_) | Must::BeWrong => DEADLINE,
+        Must::Fail => HOPELESS,
+    };
+    let client = FlClient::start(&ClientConfig {
+        requests: case.requests,
+        timeout: deadline,
+        attempt: ATTEMPT,
+        interval: Duration::from_millis(case.interval_ms),
+        ..ClientConfig::new(model, &endpoints)
+    });
+    let all = deadline * u32::try_from(case.requests).unwrap_or(u32::MAX) + BESIDES;
+    let report = client.report(all)?;
+    judge(case, &report)
+        .and_then(|()| all_were_tried(model, case, &servers))
+        .map_err(|error| client.process().describe(&error))
+}
+
+fn judge(case: &Case, report: &Report) -> Outcome<()> {
+    match case.must {
+        Must::Answer(attempts) => {
+            ensure(report.failed == 0 && report.wrong == 0, || {
+                "not all was answered".to_owned()
+            })?;
+            let bound = ATTEMPT * attempts;
+            ensure(report.longest.is_some_and(|time| time <= bound), || {
+                format!("the longest took {:?}, and not {bound:?}", report.longest)
+            })
+        }
+        Must::Fail => {
+            ensure(report.ok == 0 && report.wrong == 0, || {
+                "somebody answered".to_owned()
+            })?;
+            let requests = u32::try_from(case.requests).unwrap_or(u32::MAX);
+            let bound = HOPELESS * requests + ATTEMPT * 5;
+            ensure(report.elapsed <= bound, || {
+                format!("failed after {:?}, and not {bound:?}", report.elapsed)
+            })
+        }
+        Must::BeWrong => ensure(report.wrong == report.requests, || {
+            "a wrong answer was taken for a right one".to_owned()
+        }),
+    }
+}
+
+/// A case in which a bad server was not even asked would show nothing.
+fn all_were_tried(model: Model, case: &Case, servers: &[ScriptedServer]) -> Outcome<()> {
+    for (place, server) in servers.iter().enumerate() {
+        let tried = match server.behaviour() {
+            Dead => true,
+            Unreadable | OtherProtocol => server.connections() > 0,
+            DiesMidway { .. } if case.must == Must::Answer(4) => server.lives() > 2,
+            Good
+            | Mute
+            | DropTwoOfThree
+            | WrongControl
+            | WrongBody
+            | Garbage
+            | DuplicatesAndStale
+            | Slow(_)
+            | DiesMidway { .. } => {
+                // One that is not first is asked when those before it fail; in model 2 all are.
+                place > 0 && model != Model::Two || server.requests() > 0
+            }
+        };
+        ensure(tried, || {
+            format!(
+                "{:?} was asked {} times, in {} lives, on {} connections",
+                server.behaviour(),
+                server.requests(),
+                server.lives(),
+                server.connections()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_of_model_1_meets_every_fault() -> Outcome<()> {
+    meets_every_fault(Model::One)
+}
+
+#[test]
+fn a_client_of_model_2_meets_every_fault() -> Outcome<()> {
+    meets_every_fault(Model::Two)
+}
+
+#[test]
+fn a_client_of_model_3_meets_every_fault() -> Outcome<()> {
+    meets_every_fault(Model::Three)
+}
