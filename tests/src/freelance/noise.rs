@@ -23,6 +23,8 @@ const WORDS: [&[u8]; 8] = [
 pub(super) struct Noise {
     state: u64,
     messages: usize,
+    /// Counted apart: the two are asked for in turn, and each must come to all its kinds.
+    mangled: usize,
 }
 
 impl Noise {
@@ -30,6 +32,7 @@ impl Noise {
         Self {
             state: 0x0005_1a7e_f1a9,
             messages: 0,
+            mangled: 0,
         }
     }
 
@@ -69,8 +72,8 @@ impl Noise {
     /// What an answer to `request` looks like when its end, its middle or its order is lost. None
     /// of these is a reply, although the control frame is right.
     pub(super) fn mangled(&mut self, request: &Request) -> Frames {
-        let turn = self.messages;
-        self.messages += 1;
+        let turn = self.mangled;
+        self.mangled += 1;
         let envelope = request.envelope.clone();
         let beheaded = request.body.clone();
         let backwards: Frames = request.body.iter().chain(&envelope).cloned().collect();
