@@ -1,6 +1,7 @@
 //! A network of its own, in which links can be cut.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{self, Command};
@@ -23,6 +24,7 @@ pub enum Cut {
 /// A network namespace with a loopback device, removed when dropped.
 pub struct Namespace {
     name: String,
+    resolver: Option<UdpSocket>,
 }
 
 impl Namespace {
@@ -41,7 +43,10 @@ impl Namespace {
             return Err(format!("{} exists", path.display()));
         }
         run("ip", &["netns", "add", &name])?;
-        let namespace = Self { name };
+        let namespace = Self {
+            name,
+            resolver: None,
+        };
         namespace.run(&["ip", "link", "set", "lo", "up"])?;
         namespace.run(&["nft", "add table inet bstar"])?;
         namespace.run(&[
@@ -83,6 +88,22 @@ impl Namespace {
         self.run(&["nft", "flush chain inet bstar input"])
     }
 
+    /// Puts a resolver in place that takes every question and never answers: whoever is started in
+    /// this namespace from now on and asks for a name waits until it gives up.
+    ///
+    /// # Errors
+    ///
+    /// When the machine's settings for this namespace cannot be written.
+    pub fn silence_resolver(&mut self) -> Outcome<()> {
+        let bind = || UdpSocket::bind("127.0.0.1:53").map_err(|error| error.to_string());
+        self.resolver = Some(self.within(bind)?);
+        // `ip netns exec` shows the files of this folder to what it runs, in place of those in /etc.
+        let folder = settings_path(&self.name);
+        fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(folder.join("resolv.conf"), "nameserver 127.0.0.1\n"))
+            .map_err(|error| format!("{}: {error}", folder.display()))
+    }
+
     /// Runs `task` on a thread of its own that lives in this namespace.
     ///
     /// Threads that the task starts live there too, and so do a context's sockets.
@@ -117,7 +138,14 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // What still runs in it was started by the test, which drops it first.
         let _ = run("ip", &["netns", "del", &self.name]);
+        if self.resolver.take().is_some() {
+            let _ = fs::remove_dir_all(settings_path(&self.name));
+        }
     }
+}
+
+fn settings_path(name: &str) -> PathBuf {
+    PathBuf::from("/etc/netns").join(name)
 }
 
 fn namespace_path(name: &str) -> PathBuf {

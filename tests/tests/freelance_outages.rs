@@ -1,6 +1,7 @@
 //! The first server falls silent, and its connections stand: packets are dropped, or the process is
 //! stopped, and nobody is told. The clients of Freelance go on with the second server.
 
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use rustix::process::Signal;
 use tests::freelance::{
     Behaviour, ClientConfig, FlClient, FlServer, Model, ScriptedServer, wait_until,
 };
-use tests::{Cut, Namespace, Outcome, ensure, run_cases, skip};
+use tests::{Cut, Namespace, Outcome, Process, ensure, run_cases, skip};
 
 const ATTEMPT: Duration = Duration::from_millis(200);
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -90,6 +91,48 @@ fn a_server_that_is_cut_off_costs_no_request() -> Outcome<()> {
 #[test]
 fn a_server_whose_answers_are_cut_off_costs_no_request() -> Outcome<()> {
     cut_off(Cut::From)
+}
+
+/// A name is looked up by whoever dials, and that takes the more time the less the resolver says.
+#[test]
+fn a_resolver_that_says_nothing_holds_nobody_up() -> Outcome<()> {
+    run_cases(Model::ALL.to_vec(), 3, ATTEMPT / 2, |model| {
+        let mut network = match Namespace::new() {
+            Ok(network) => network,
+            Err(why) => {
+                skip(&why);
+                return Ok(());
+            }
+        };
+        if let Err(why) = network.silence_resolver() {
+            skip(&why);
+            return Ok(());
+        }
+        let [second, third] =
+            [(), ()].map(|()| network.within(|| ScriptedServer::start(*model, Behaviour::Good)));
+        let (second, third) = (second?, third?);
+        let names = [
+            "tcp://nobody.invalid:5555",
+            second.endpoint(),
+            third.endpoint(),
+        ];
+        let mut getent = Command::new("ip");
+        getent.args(["netns", "exec", network.name()]);
+        getent.args(["getent", "hosts", "nobody.invalid"]);
+        let lookup = Process::spawn("getent", &mut getent);
+        let client = FlClient::start(&ClientConfig {
+            requests: 300,
+            timeout: DEADLINE,
+            attempt: ATTEMPT,
+            interval: INTERVAL,
+            namespace: Some(network.name().to_owned()),
+            ..ClientConfig::new(*model, &names)
+        });
+        client.all_answered(BOUND_OF_A_RUN, ATTEMPT * 5)?;
+        ensure(lookup.exit_status().is_none(), || {
+            lookup.describe("the resolver said something")
+        })
+    })
 }
 
 /// A server that is stopped keeps its connections, and its kernel takes what is sent to it.
