@@ -54,6 +54,8 @@ fn their_client(model: Model, requests: usize, servers: &[&str]) -> Outcome<Proc
 fn our_client(model: Model, requests: usize, servers: &[&str]) -> FlClient {
     FlClient::start(&ClientConfig {
         requests,
+        // Or all might be answered before the first of its servers has shaken hands.
+        interval: Duration::from_millis(2),
         timeout: DEADLINE,
         attempt: ATTEMPT,
         ..ClientConfig::new(model, servers)
