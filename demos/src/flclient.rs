@@ -161,16 +161,18 @@ impl Run {
         }
         scope.add_timer("requests", scope.now(), move |run: &mut Run, scope, _| {
             for _ in 0..outstanding {
-                if run.args.requests == 0 || run.sent < run.args.requests {
-                    run.ask(scope)?;
-                }
+                run.ask(scope)?;
             }
             Ok(Next::Done)
         })?;
         Ok(())
     }
 
+    /// Sends the next request, if there is one.
     fn ask(&mut self, scope: &mut Scope<Run>) -> Result<(), BoxError> {
+        if self.args.requests > 0 && self.sent >= self.args.requests {
+            return Ok(());
+        }
         self.sent += 1;
         let body = format!("request {} of {}", self.sent, std::process::id());
         let sent = Instant::now();

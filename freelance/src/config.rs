@@ -99,8 +99,8 @@ pub struct Config {
     pub hedge: Option<Hedge>,
     /// What retries and hedges may cost together.
     pub budget: Budget,
-    /// Attempts in a row that a server leaves unanswered until it is ejected, 3. Replies count, PONGs do not: a
-    /// server may live and not work.
+    /// Attempts in a row that a server does not answer in time until it is ejected, 3. PONGs are no answers: a server
+    /// may live and not work.
     pub eject_after: u32,
     /// How long a server is ejected for at first, 1 s; then one request tries it. It doubles each time that this
     /// fails.

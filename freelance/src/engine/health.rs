@@ -39,13 +39,12 @@ impl Server {
         self.level = 0;
     }
 
-    /// It answered a copy that nobody waits for, or late. That ends no ejection, unless it is the probe's answer.
+    /// It answered a copy that nobody waits for, or late. That is no failure made good: who is always late costs each
+    /// request an attempt's time. Only the probe's answer counts.
     pub(super) fn answered_late(&mut self, sequence: u64, attempt: u32) {
         self.owes_since = None;
         if self.is_probed_by(sequence, attempt) {
             self.answered_in_time();
-        } else if let Health::Well { failures } = &mut self.health {
-            *failures = 0;
         }
     }
 

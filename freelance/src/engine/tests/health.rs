@@ -51,6 +51,21 @@ fn a_reply_between_them_begins_the_count_anew() {
 }
 
 #[test]
+fn a_server_that_is_late_each_time_is_ejected_too() {
+    let mut rig = Rig::connected(config(Model::One), &[0, 1]);
+    let [a, b] = rig.servers[..] else {
+        unreachable!()
+    };
+    for _ in 0..3 {
+        let id = rig.submit(Idempotent::Yes, 1000);
+        rig.advance(100);
+        rig.reply(b, id);
+        rig.reply(a, id);
+    }
+    assert_eq!(rig.liveness(a), Liveness::Ejected);
+}
+
+#[test]
 fn requests_that_end_before_the_attempt_timeout_tell_of_dead_servers_too() {
     let mut rig = Rig::connected(config(Model::One), &[0, 1]);
     let [a, b] = rig.servers[..] else {
