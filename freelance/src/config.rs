@@ -92,15 +92,15 @@ pub struct Config {
     /// How long a server has for an answer before the request goes to another one as well, 1 s, the Guide's. It is
     /// to be well above what an answer takes: a server that is only slow gets retries as load.
     pub attempt_timeout: Duration,
-    /// Copies of a request that are sent at most, 5, gRPC's. Those that never left do not count. The first volley of
-    /// model 2 counts as one.
+    /// Copies of a request that are sent at most, 5, gRPC's. Those that never left, or were refused by word, do not
+    /// count. A volley of model 2 counts as one.
     pub max_attempts: u32,
     /// Hedging, off: it makes a server execute more than it was asked to.
     pub hedge: Option<Hedge>,
     /// What retries and hedges may cost together.
     pub budget: Budget,
-    /// Attempts in a row that a server does not answer in time until it is ejected, 3. PONGs are no answers: a server
-    /// may live and not work.
+    /// Attempts in a row that a server does not answer in time, or loses with its link, until it is ejected, 3. PONGs
+    /// are no answers: a server may live and not work.
     pub eject_after: u32,
     /// How long a server is ejected for at first, 1 s; then one request tries it. It doubles each time that this
     /// fails.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand_xoshiro::rand_core::Rng;
 
 use super::choice::Grace;
-use super::server::{Link, Name, Reach, Up};
+use super::server::{FIRST_PING_PAUSE, Link, Name, Reach, Up};
 use super::{Engine, SendFailure, ServerId};
 use crate::Model;
 
@@ -67,7 +67,7 @@ impl<B, R> Engine<B, R> {
         };
         match (failure, up.reach) {
             (SendFailure::Unreachable, Reach::Found { .. }) => {
-                up.reach = Reach::sought(now, now + super::server::FIRST_PING_PAUSE);
+                up.reach = Reach::sought(now, now + FIRST_PING_PAUSE);
             }
             (SendFailure::Unreachable, Reach::Given | Reach::Sought { .. }) => {}
             // A queue that is full belongs to a peer that is known.

@@ -30,6 +30,7 @@
 //!
 //! Inputs about a server that is not known, or not any more, are ignored.
 
+mod answers;
 mod budget;
 mod choice;
 mod health;

@@ -142,7 +142,7 @@ pub struct Stats {
     pub replies: u64,
     /// Requests that ended with an error.
     pub failed: u64,
-    /// Copies handed to links, hedges and volleys included, those that could not leave not.
+    /// Copies handed to links, hedges, probes and volleys included, those that could not leave not.
     pub attempts: u64,
     /// Copies sent since an earlier one was not answered in time, or its link was lost.
     pub retries: u64,
