@@ -14,20 +14,45 @@ const MAX_ATTEMPTS: u32 = 3;
 
 #[derive(Clone, Debug)]
 enum Input {
-    Submit { idempotent: bool, timeout_ms: u64 },
+    Submit {
+        idempotent: bool,
+        timeout_ms: u64,
+    },
     Connected(usize),
     Disconnected(usize),
     Pong(usize),
-    Name { server: usize, known: bool },
-    Reply { back: usize },
-    Refusal { back: usize },
-    Noise { server: usize, frames: Vec<Vec<u8>> },
-    Damaged { back: usize, at: usize, byte: u8 },
-    Cancel { back: usize },
-    Sleep { ms: u64 },
+    Name {
+        server: usize,
+        known: bool,
+    },
+    Reply {
+        back: usize,
+    },
+    Refusal {
+        back: usize,
+    },
+    Noise {
+        server: usize,
+        frames: Vec<Vec<u8>>,
+    },
+    Damaged {
+        back: usize,
+        at: usize,
+        byte: u8,
+    },
+    Cancel {
+        back: usize,
+    },
+    Sleep {
+        ms: u64,
+    },
     JamSends(u32, bool),
     JamPings(u32, bool),
-    Add { tier: u32 },
+    /// The link is lost over which the next copy is sent.
+    Cut,
+    Add {
+        tier: u32,
+    },
     Remove(usize),
     Drain(usize),
     SetTier(usize, u32),
@@ -54,6 +79,7 @@ fn input() -> impl Strategy<Value = Input> {
         8 => (0..150u64).prop_map(|ms| Input::Sleep { ms }),
         1 => (1..4u32, any::<bool>()).prop_map(|(count, full)| Input::JamSends(count, full)),
         1 => (1..4u32, any::<bool>()).prop_map(|(count, full)| Input::JamPings(count, full)),
+        1 => Just(Input::Cut),
         1 => (0..3u32).prop_map(|tier| Input::Add { tier }),
         1 => server().prop_map(Input::Remove),
         1 => server().prop_map(Input::Drain),
@@ -126,6 +152,7 @@ struct Bench {
     log: Vec<(ServerId, RequestId, u32)>,
     jammed_sends: (u32, SendFailure),
     jammed_pings: (u32, SendFailure),
+    cut: bool,
 }
 
 fn failure(full: bool) -> SendFailure {
@@ -151,6 +178,7 @@ impl Bench {
             log: Vec::new(),
             jammed_sends: (0, SendFailure::Full),
             jammed_pings: (0, SendFailure::Full),
+            cut: false,
         };
         for tier in [0, 0, 1] {
             bench.add(tier);
@@ -228,6 +256,7 @@ impl Bench {
             Input::Sleep { ms } => self.sleep(Duration::from_millis(ms)),
             Input::JamSends(count, full) => self.jammed_sends = (count, failure(full)),
             Input::JamPings(count, full) => self.jammed_pings = (count, failure(full)),
+            Input::Cut => self.cut = true,
             Input::Add { tier } => self.add(tier),
             Input::Remove(index) => {
                 let id = self.server(index);
@@ -463,6 +492,9 @@ impl Bench {
             assert!(known.copies.len() <= MAX_ATTEMPTS as usize);
         }
         self.log.push((server, id, attempt));
+        if std::mem::take(&mut self.cut) {
+            self.engine.handle_disconnected(server, self.now);
+        }
     }
 
     fn check_end(&mut self, id: RequestId, result: &Result<Reply<u64>, RequestError>) {

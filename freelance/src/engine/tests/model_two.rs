@@ -144,3 +144,37 @@ fn a_copy_of_a_volley_that_did_not_leave_is_not_replaced_while_others_are_out() 
     assert_eq!(rig.sent, [(a, id, 1), (b, id, 1)]);
     assert_eq!(rig.engine.stats().attempts, 1);
 }
+
+#[test]
+fn a_link_that_is_lost_in_the_middle_of_a_volley_begins_no_other() {
+    let mut rig = rig(&[0, 1]);
+    let [a, b] = rig.servers[..] else {
+        unreachable!()
+    };
+    let deadline = rig.now + ms(1000);
+    let id = rig
+        .engine
+        .submit("body", Idempotent::Yes, deadline, rig.now)
+        .unwrap();
+    let first = rig.engine.poll_action(rig.now);
+    assert!(matches!(first, Some(Action::Send { server, .. }) if server == a));
+    rig.disconnect(a);
+    assert_eq!(rig.sent, [(b, id, 1)]);
+}
+
+#[test]
+fn a_volley_that_meets_its_deadline_on_the_way_out_ends_there() {
+    let mut rig = rig(&[0, 1]);
+    let a = rig.servers[0];
+    let deadline = rig.now + ms(50);
+    let id = rig
+        .engine
+        .submit("body", Idempotent::Yes, deadline, rig.now)
+        .unwrap();
+    let first = rig.engine.poll_action(rig.now);
+    assert!(matches!(first, Some(Action::Send { server, .. }) if server == a));
+    rig.now = deadline;
+    rig.drain();
+    assert!(rig.sent.is_empty());
+    assert!(matches!(rig.result(id), Some(Err(RequestError::Unknown))));
+}
