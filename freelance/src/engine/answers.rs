@@ -75,7 +75,7 @@ impl<B, R> Engine<B, R> {
         }
         match copy.fate {
             Fate::Out => server.answered_in_time(),
-            Fate::TimedOut | Fate::Lost => server.answered_late(sequence, attempt),
+            Fate::TimedOut | Fate::Lost => server.answered_late(sequence),
         }
         server.note_round_trip(now.saturating_duration_since(copy.sent_at));
         server.counts.replies += 1;
@@ -100,7 +100,7 @@ impl<B, R> Engine<B, R> {
         let server = &mut self.servers[index];
         server.counts.late += 1;
         let was_fit = server.is_fit();
-        server.answered_late(control.sequence, control.attempt);
+        server.answered_in_vain(control.sequence, control.attempt);
         if !was_fit && server.is_fit() {
             self.look_again();
         }
@@ -120,7 +120,7 @@ impl<B, R> Engine<B, R> {
         let Some(request) = self.requests.get_mut(&sequence) else {
             self.stats.late += 1;
             self.servers[index].counts.late += 1;
-            self.servers[index].owes_since = None;
+            self.servers[index].settle_debt(sequence);
             self.note_heard(index, now);
             return;
         };
@@ -135,7 +135,7 @@ impl<B, R> Engine<B, R> {
         self.note_heard(index, now);
         let server = &mut self.servers[index];
         server.outstanding -= 1;
-        server.owes_since = None;
+        server.settle_debt(sequence);
         server.rest_until = Some(now + self.config.retry_pause);
         self.stats.refused += 1;
         self.uncount(sequence, attempt);

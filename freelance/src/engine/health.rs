@@ -34,18 +34,35 @@ pub(super) enum Failure {
 impl Server {
     /// It answered a copy within the attempt timeout.
     pub(super) fn answered_in_time(&mut self) {
-        self.owes_since = None;
+        self.owes = None;
         self.health = Health::Well { failures: 0 };
         self.level = 0;
     }
 
-    /// It answered a copy that nobody waits for, or late. That is no failure made good: who is always late costs each
-    /// request an attempt's time. Only the probe's answer counts.
-    pub(super) fn answered_late(&mut self, sequence: u64, attempt: u32) {
-        self.owes_since = None;
+    /// It answered a copy after the attempt timeout, and was still waited for. That is no failure made good: who is
+    /// late each time costs each request an attempt's time.
+    pub(super) fn answered_late(&mut self, sequence: u64) {
+        self.settle_debt(sequence);
+    }
+
+    /// It answered a copy that nobody waits for. When that left is not known any more; but what it owes is not
+    /// overdue yet, so it was in time if that is what it answered, or something newer. A server that answers
+    /// everything, and all of it too late, never does so.
+    pub(super) fn answered_in_vain(&mut self, sequence: u64, attempt: u32) {
         if self.is_probed_by(sequence, attempt) {
             self.answered_in_time();
+        } else if self.settle_debt(sequence)
+            && let Health::Well { failures } = &mut self.health
+        {
+            *failures = 0;
         }
+    }
+
+    /// Says whether the answer, or refusal, was for what it owed, or for something newer.
+    pub(super) fn settle_debt(&mut self, sequence: u64) -> bool {
+        self.owes
+            .take_if(|owed| owed.sequence <= sequence)
+            .is_some()
     }
 
     pub(super) fn is_probed_by(&self, of: u64, copy: u32) -> bool {

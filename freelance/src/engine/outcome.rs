@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::health::{Failure, Health};
 use super::request::{Cost, Fate, Phase, Request};
+use super::server::Owed;
 use super::{Engine, Idempotent, Reply, RequestId};
 use crate::RequestError;
 
@@ -111,7 +112,7 @@ impl<B, R> Engine<B, R> {
                 }
             }
         }
-        let owed = server.owes_since.take().is_some();
+        let owed = server.owes.take().is_some();
         server.outstanding = 0;
         server.counts.failures += in_time;
         let unharmed = server.health == Health::Well { failures: 0 };
@@ -201,8 +202,10 @@ impl<B, R> Engine<B, R> {
             let server = &mut self.servers[index];
             server.outstanding -= 1;
             if copy.fate == Fate::Out {
-                let since = server.owes_since.unwrap_or(copy.sent_at);
-                server.owes_since = Some(since.min(copy.sent_at));
+                let since = copy.sent_at;
+                if server.owes.is_none_or(|owed| since < owed.since) {
+                    server.owes = Some(Owed { since, sequence });
+                }
             }
         }
         Some(request)

@@ -66,6 +66,14 @@ impl Reach {
     }
 }
 
+/// The oldest copy for whose answer nobody waits any more, though there was still time, and since which the server
+/// answered nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owed {
+    pub(super) since: Instant,
+    pub(super) sequence: u64,
+}
+
 /// Counters of one server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
@@ -93,10 +101,8 @@ pub(super) struct Server {
     pub(super) level: u32,
     /// It refused, or could not take something: left alone until then.
     pub(super) rest_until: Option<Instant>,
-    /// When the oldest copy left for whose answer nobody waits any more, though there was still time, and since
-    /// which the server answered nothing. It tells a dead server from a slow one where requests end before the
-    /// attempt timeout.
-    pub(super) owes_since: Option<Instant>,
+    /// It tells who is dead also where requests end before the attempt timeout.
+    pub(super) owes: Option<Owed>,
     /// The last link ended with something unanswered.
     pub(super) left_unanswered: bool,
     pub(super) redial_pause: Duration,
@@ -128,7 +134,7 @@ impl Server {
             health: Health::Well { failures: 0 },
             level: 0,
             rest_until: None,
-            owes_since: None,
+            owes: None,
             left_unanswered: false,
             redial_pause: config.redial_pause,
             outstanding: 0,
@@ -223,7 +229,7 @@ impl Server {
             Health::ProbeDue { lapse_at, .. } => Some(lapse_at),
             Health::Probing { give_up_at, .. } => Some(give_up_at),
         };
-        let owed = self.owes_since.map(|since| since + config.attempt_timeout);
+        let owed = self.owes.map(|owed| owed.since + config.attempt_timeout);
         let rest = self.rest_until.filter(|_| queued);
         [link, health, owed, rest].into_iter().flatten().min()
     }

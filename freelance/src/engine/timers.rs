@@ -136,10 +136,10 @@ impl<B, R> Engine<B, R> {
             server.eject(Failure::Silence, &self.config, now);
             failed = true;
         }
-        if let Some(since) = server.owes_since
-            && since + self.config.attempt_timeout <= now
+        if let Some(owed) = server.owes
+            && owed.since + self.config.attempt_timeout <= now
         {
-            server.owes_since = None;
+            server.owes = None;
             server.fail(Failure::Silence, &self.config, now);
             server.counts.failures += 1;
             failed = true;

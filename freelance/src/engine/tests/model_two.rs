@@ -178,3 +178,23 @@ fn a_volley_that_meets_its_deadline_on_the_way_out_ends_there() {
     assert!(rig.sent.is_empty());
     assert!(matches!(rig.result(id), Some(Err(RequestError::Unknown))));
 }
+
+#[test]
+fn a_server_that_answers_all_but_always_too_late_is_ejected() {
+    let mut rig = rig(&[0, 1]);
+    let [a, b] = rig.servers[..] else {
+        unreachable!()
+    };
+    let mut ids = Vec::new();
+    for round in 0..40 {
+        let id = rig.submit(Idempotent::Yes, 1000);
+        rig.reply(a, id);
+        ids.push(id);
+        if round >= 15 && rig.liveness(b) == Liveness::Live {
+            rig.answer(b, ids[round - 15], 1, b"150 ms late");
+        }
+        rig.advance(10);
+    }
+    assert_eq!(rig.liveness(b), Liveness::Ejected);
+    assert_eq!(rig.liveness(a), Liveness::Live);
+}
