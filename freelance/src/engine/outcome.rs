@@ -132,6 +132,7 @@ impl<B, R> Engine<B, R> {
         let Some(request) = self.requests.get_mut(&sequence) else {
             return;
         };
+        request.armed = None;
         if request.deadline <= now {
             self.expire(sequence);
             return;

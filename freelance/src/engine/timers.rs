@@ -22,8 +22,13 @@ impl Timers {
         self.0.remove(&(at, sequence));
     }
 
-    fn first(&self) -> Option<(Instant, u64)> {
-        self.0.first().copied()
+    fn first_at(&self) -> Option<Instant> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    fn pop_due(&mut self, now: Instant) -> Option<u64> {
+        self.first_at().filter(|at| *at <= now)?;
+        self.0.pop_first().map(|(_, sequence)| sequence)
     }
 
     #[cfg(test)]
@@ -38,9 +43,7 @@ impl<B, R> Engine<B, R> {
         if self.closed {
             return;
         }
-        while let Some((at, sequence)) = self.timers.first()
-            && at <= now
-        {
+        while let Some(sequence) = self.timers.pop_due(now) {
             self.request_due(sequence, now);
         }
         for index in 0..self.servers.len() {
@@ -66,7 +69,7 @@ impl<B, R> Engine<B, R> {
             0 => None,
             _ => self.budget.token_at(),
         };
-        let request = self.timers.first().map(|(at, _)| at);
+        let request = self.timers.first_at();
         servers.chain(grace).chain(token).chain(request).min()
     }
 
