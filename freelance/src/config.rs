@@ -111,7 +111,8 @@ pub struct Config {
     /// A server that says nothing for two and a half of them is suspect and gets no requests; links of models 1 and
     /// 2 are given up then.
     pub ping_interval: Duration,
-    /// How long a server that refused a request, or whose queue is full, is left alone, 20 ms.
+    /// How long a server that refused a request, or whose queue is full, is left alone, 20 ms. With each refusal in a
+    /// row it doubles, up to `eject_for`, and one request at a time tries.
     pub retry_pause: Duration,
     /// Pause before a lost link is dialled again, 20 ms at first. It doubles with each attempt that fails, and
     /// varies by a fifth, so that clients do not come back in step.

@@ -9,35 +9,37 @@
 //! Two servers and a client of model 3. It asks the first, and the second when the first does not answer.
 //!
 //! ```
+//! use std::sync::mpsc;
 //! use std::time::Duration;
 //! use freelance::{Client, Idempotent, Model, Server};
-//! use reactor::Reactor;
+//! use reactor::{BoxError, Reactor};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn main() -> Result<(), BoxError> {
 //! // Two echo servers, on a reactor that counts what they do.
-//! let mut reactor = Reactor::<u32>::builder().signals(false).build()?;
-//! let mut endpoints = Vec::new();
-//! for _ in 0..2 {
-//!     let server = Server::new(Model::Three, "tcp://127.0.0.1:*")
-//!         .attach(reactor.scope(), |served: &mut u32, scope, request| {
-//!             *served += 1;
-//!             Ok(request.echo(scope)?)
-//!         })?;
-//!     endpoints.push(server.endpoint());
-//! }
-//! let handle = reactor.handle();
-//! let servers = std::thread::spawn(move || {
+//! let (tell, told) = mpsc::channel();
+//! let servers = std::thread::spawn(move || -> Result<u32, BoxError> {
+//!     let mut reactor = Reactor::<u32>::builder().signals(false).build()?;
+//!     let mut endpoints = Vec::new();
+//!     for _ in 0..2 {
+//!         let server = Server::new(Model::Three, "tcp://127.0.0.1:*")
+//!             .attach(reactor.scope(), |served: &mut u32, scope, request| {
+//!                 *served += 1;
+//!                 Ok(request.echo(scope)?)
+//!             })?;
+//!         endpoints.push(server.endpoint());
+//!     }
+//!     tell.send((endpoints, reactor.handle()))?;
 //!     let mut served = 0;
-//!     reactor.run(&mut served).map(|()| served)
+//!     reactor.run(&mut served)?;
+//!     Ok(served)
 //! });
-//! # let result = (|| -> Result<(), Box<dyn std::error::Error>> {
+//! let (endpoints, handle) = told.recv()?;
 //!
 //! let mut client = Client::builder(Model::Three).servers(endpoints).connect()?;
 //! let reply = client.request(["hello"], Idempotent::Yes, Duration::from_secs(10))?;
 //! assert_eq!(reply.frames, [b"hello"]);
-//! # Ok(()) })();
+//!
 //! handle.stop();
-//! # result?;
 //! # assert_eq!(servers.join().map_err(|_| "the servers failed")??, 1);
 //! # Ok(())
 //! # }

@@ -8,7 +8,7 @@ use freelance::Model;
 
 /// A Freelance server of model 2
 ///
-/// It answers [sequence][body] with [sequence][OK], for REQ sockets and flclient2.
+/// It answers a sequence and a body with the sequence and OK, for REQ sockets and flclient2.
 /// It prints "ready ENDPOINT" when it is bound. SIGINT and SIGTERM end it, after what is under way.
 #[derive(clap::Parser)]
 #[command(version, after_help = "Example:\n  flserver2 tcp://127.0.0.1:5555")]

@@ -69,7 +69,7 @@ impl<B, R> Engine<B, R> {
         }
         self.note_heard(index, now);
         let server = &mut self.servers[index];
-        let was_fit = server.is_fit();
+        let before = (server.is_fit(), server.rest.until());
         if copy.fate != Fate::Lost {
             server.outstanding -= 1;
         }
@@ -81,7 +81,8 @@ impl<B, R> Engine<B, R> {
         server.counts.replies += 1;
         server.counts.hedges_won += u64::from(copy.hedge);
         self.stats.hedges_won += u64::from(copy.hedge);
-        if was_fit != server.is_fit() {
+        server.rest.answered(copy.sent_at);
+        if before != (server.is_fit(), server.rest.until()) {
             self.look_again();
         }
         let reply = Reply {
@@ -115,7 +116,7 @@ impl<B, R> Engine<B, R> {
         let id = server.id;
         if server.is_probed_by(sequence, attempt) {
             server.probe_again(&self.config, now);
-            server.rest_until = Some(now + self.config.retry_pause);
+            server.rest.refused(&self.config, now);
         }
         let Some(request) = self.requests.get_mut(&sequence) else {
             self.stats.late += 1;
@@ -136,7 +137,7 @@ impl<B, R> Engine<B, R> {
         let server = &mut self.servers[index];
         server.outstanding -= 1;
         server.settle_debt(sequence);
-        server.rest_until = Some(now + self.config.retry_pause);
+        server.rest.refused(&self.config, now);
         self.stats.refused += 1;
         self.uncount(sequence, attempt);
         self.replace(sequence);
@@ -185,7 +186,7 @@ impl<B, R> Engine<B, R> {
                 }
             }
             (_, SendFailure::Unreachable | SendFailure::Full) => {
-                server.rest_until = Some(now + self.config.retry_pause);
+                server.rest.for_a_moment(&self.config, now);
             }
         }
     }

@@ -88,7 +88,7 @@ impl<B, R> Engine<B, R> {
                 continue;
             }
             let carried = carried(&request.copies, server);
-            let rests = server.rest_until.is_some();
+            let rests = server.rest.until().is_some();
             field.healthy |= server.is_fit();
             field.resting |= server.is_fit() && rests && carried == Carried::Nothing;
             if rests {
@@ -134,7 +134,7 @@ impl<B, R> Engine<B, R> {
 
 /// Whether the server may be sent something now, and is well.
 fn is_eligible(server: &Server) -> bool {
-    server.is_reachable() && server.is_fit() && server.rest_until.is_none()
+    server.is_reachable() && server.is_fit() && server.rest.until().is_none()
 }
 
 /// A server that is well and has nothing of the request, for a second copy beside the first.
@@ -173,7 +173,7 @@ pub(super) fn server_to_probe(servers: &[Server], copies: &[Copy]) -> Option<usi
     servers.iter().position(|server| {
         server.is_reachable()
             && server.is_probe_due()
-            && server.rest_until.is_none()
+            && server.rest.until().is_none()
             && carried(copies, server) == Carried::Nothing
     })
 }

@@ -147,11 +147,7 @@ impl Server {
 
     /// What time alone does for the better. Says whether anything changed.
     pub(super) fn recover(&mut self, config: &Config, now: Instant) -> bool {
-        let mut changed = false;
-        if self.rest_until.is_some_and(|until| until <= now) {
-            self.rest_until = None;
-            changed = true;
-        }
+        let mut changed = self.rest.end(now);
         if let Health::Ejected { until, cause } = self.health
             && until <= now
         {

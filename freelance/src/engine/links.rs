@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rand_xoshiro::rand_core::Rng;
 
 use super::choice::Grace;
+use super::rest::Rest;
 use super::server::{FIRST_PING_PAUSE, Link, Name, Reach, Up};
 use super::{Engine, SendFailure, ServerId};
 use crate::Model;
@@ -29,7 +30,7 @@ impl<B, R> Engine<B, R> {
             return;
         }
         server.renew_health(&self.config);
-        server.rest_until = None;
+        server.rest = Rest::default();
         server.counts.links += 1;
         let reach = match self.config.model {
             Model::One | Model::Two => Reach::Given,
@@ -160,7 +161,7 @@ impl<B, R> Engine<B, R> {
         server.redial_pause = (pause * 2).min(longest);
         server.link = Link::Down { redial_at };
         server.novel = false;
-        server.rest_until = None;
+        server.rest = Rest::default();
         self.pinged.take_if(|pinged| *pinged == id);
         self.hang_ups.push_back(id);
         self.lose_copies(index, now);

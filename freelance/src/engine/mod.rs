@@ -44,6 +44,7 @@ mod poll;
 #[cfg(test)]
 mod random;
 mod request;
+mod rest;
 mod server;
 #[cfg(test)]
 mod tests;

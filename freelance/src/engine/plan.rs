@@ -200,6 +200,7 @@ impl<B, R> Engine<B, R> {
             fate: Fate::Out,
         });
         entry.outstanding += 1;
+        entry.rest.sent(&self.config, now);
         entry.counts.attempts += 1;
         if is_probe {
             entry.health = Health::Probing {

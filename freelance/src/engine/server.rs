@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::health::Health;
+use super::rest::Rest;
 use super::{Liveness, ServerId, ServerStats};
 use crate::{Config, Model};
 
@@ -99,8 +100,8 @@ pub(super) struct Server {
     pub(super) health: Health,
     /// Ejections in a row, which decide how long the next one is.
     pub(super) level: u32,
-    /// It refused, or could not take something: left alone until then.
-    pub(super) rest_until: Option<Instant>,
+    /// It refused, or could not take something: it is left alone.
+    pub(super) rest: Rest,
     /// It tells who is dead also where requests end before the attempt timeout.
     pub(super) owes: Option<Owed>,
     /// The last link ended with something unanswered.
@@ -133,7 +134,7 @@ impl Server {
             draining: false,
             health: Health::Well { failures: 0 },
             level: 0,
-            rest_until: None,
+            rest: Rest::default(),
             owes: None,
             left_unanswered: false,
             redial_pause: config.redial_pause,
@@ -230,7 +231,7 @@ impl Server {
             Health::Probing { give_up_at, .. } => Some(give_up_at),
         };
         let owed = self.owes.map(|owed| owed.since + config.attempt_timeout);
-        let rest = self.rest_until.filter(|_| queued);
+        let rest = self.rest.until().filter(|_| queued);
         [link, health, owed, rest].into_iter().flatten().min()
     }
 

@@ -95,6 +95,49 @@ fn a_refusal_moves_any_request_for_nothing() {
 }
 
 #[test]
+fn a_server_that_refuses_is_asked_by_one_request_at_a_time_and_ever_less_often() {
+    let mut rig = Rig::connected(config(Model::One), &[0]);
+    let a = rig.servers[0];
+    let ids: Vec<_> = (0..100)
+        .map(|_| rig.submit(Idempotent::No, 10_000))
+        .collect();
+    for id in ids {
+        rig.refuse(a, id);
+    }
+    rig.sent.clear();
+    // After 10, 20, 40, 80, 160, 320, 640 ms, and then each second.
+    for _ in 0..5_000 {
+        rig.advance(1);
+        while let Some((_, id, _)) = rig.sent.get(rig.sent.len().wrapping_sub(1)).copied()
+            && rig.engine.server(a).unwrap().outstanding > 0
+        {
+            rig.refuse(a, id);
+        }
+    }
+    assert!((9..=11).contains(&rig.sent.len()), "{}", rig.sent.len());
+}
+
+#[test]
+fn one_answer_lets_all_go_that_waited_for_a_server_that_refused() {
+    let mut rig = Rig::connected(config(Model::One), &[0]);
+    let a = rig.servers[0];
+    let [first, second] = [0, 1].map(|_| rig.submit(Idempotent::No, 10_000));
+    rig.refuse(a, first);
+    // What it took before says nothing of what it takes now.
+    rig.reply(a, second);
+    let third = rig.submit(Idempotent::No, 10_000);
+    assert_eq!(rig.sent.len(), 2);
+    rig.advance(10);
+    assert_eq!(rig.sent.len(), 3, "one tries");
+    let scout = rig.sent[2].1;
+    let waiting = if scout == first { third } else { first };
+    rig.reply(a, scout);
+    assert_eq!(rig.sent.last().map(|sent| sent.1), Some(waiting));
+    rig.submit(Idempotent::No, 10_000);
+    assert_eq!(rig.sent.len(), 5);
+}
+
+#[test]
 fn a_late_refusal_lets_a_request_go_that_had_to_wait() {
     let mut rig = Rig::connected(config(Model::One), &[0, 1]);
     let [a, b] = rig.servers[..] else {
