@@ -251,3 +251,33 @@ fn a_server_that_ends_its_link_at_each_request_is_ejected() {
     }
     assert_eq!(victims, 3, "as many as the limit, in the first second");
 }
+
+#[test]
+fn an_answer_that_is_late_ends_no_ejection() {
+    let mut rig = Rig::connected(config(Model::One), &[0, 1]);
+    let [a, b] = rig.servers[..] else {
+        unreachable!()
+    };
+    let ids: Vec<_> = (0..3).map(|_| rig.submit(Idempotent::Yes, 1000)).collect();
+    rig.advance(100);
+    assert_eq!(rig.liveness(a), Liveness::Ejected);
+    rig.answer(a, ids[0], 1, b"late, and wanted");
+    rig.reply(b, ids[1]);
+    rig.answer(a, ids[1], 1, b"late, and not wanted");
+    assert!(rig.result(ids[0]).unwrap().is_ok());
+    assert_eq!(rig.liveness(a), Liveness::Ejected);
+}
+
+#[test]
+fn a_probe_counts_towards_the_copies_of_its_request() {
+    let mut config = config(Model::One);
+    config.max_attempts = 1;
+    let mut rig = Rig::connected(config, &[0, 1]);
+    let [a, b] = rig.servers[..] else {
+        unreachable!()
+    };
+    rig.eject(a);
+    rig.advance(EJECT_FOR);
+    let id = rig.submit(Idempotent::Yes, 1000);
+    assert_eq!(rig.sent, [(b, id, 1)]);
+}

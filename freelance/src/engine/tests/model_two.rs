@@ -198,3 +198,17 @@ fn a_server_that_answers_all_but_always_too_late_is_ejected() {
     assert_eq!(rig.liveness(b), Liveness::Ejected);
     assert_eq!(rig.liveness(a), Liveness::Live);
 }
+
+#[test]
+fn a_late_refusal_is_replaced_by_one_copy_and_not_by_a_volley() {
+    let mut config = config(Model::Two);
+    config.budget.burst = 0;
+    let mut rig = Rig::connected(config, &[0, 0, 0, 0]);
+    let last = rig.servers[3];
+    let id = rig.submit(Idempotent::Yes, 1000);
+    rig.advance(150);
+    assert_eq!(rig.sent.len(), 4);
+    rig.refuse(last, id);
+    rig.advance(50);
+    assert_eq!(rig.sent.len(), 5);
+}
