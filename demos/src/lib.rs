@@ -3,6 +3,7 @@
 pub mod flclient;
 pub mod flserver;
 mod histogram;
+pub mod names;
 
 /// The examples of the README compile.
 #[cfg(doctest)]
