@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bstar::programs::{Failure, init_traces, parse_bind, parse_connect, parse_deadline, say};
+use bstar::programs::{
+    Failure, init_traces, parse_bind, parse_connect, parse_deadline, refuse_usage, say,
+};
 use clap::Args;
-use freelance::{Model, Server, server};
+use freelance::{Error, Model, Server, server};
 use reactor::{BoxError, Endpoint, Interest, Missed, Scope};
 use signal_hook::consts::SIGHUP;
 
@@ -53,10 +55,16 @@ impl NamedArgs {
         if let Some(identity) = &self.identity {
             names = names.identity(identity.as_str());
         }
-        let names = names.attach(scope, |file: &mut ZoneFile, scope, request| {
+        let attached = names.attach(scope, |file: &mut ZoneFile, scope, request| {
             let answer = answer(file.zone(), file.serial(), request.frames());
             Ok(request.reply(scope, answer.frames())?)
-        })?;
+        });
+        let names = match attached {
+            Ok(names) => names,
+            // Such as a wildcard without an identity.
+            Err(error @ Error::Config { .. }) => return Ok(refuse_usage(&error)),
+            Err(error) => return Err(error.into()),
+        };
         server::drain_on_signals(scope, [names.clone()])?;
         scope.add_interval(
             "zone file",
