@@ -9,6 +9,8 @@ pub(crate) struct Goal {
     pub(crate) what: String,
     pub(crate) ratio: f64,
     pub(crate) bound: Bound,
+    /// The same for a client that does nothing but send and receive: no client can be below it.
+    pub(crate) floor: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,7 @@ pub(crate) fn check(results: &Results) -> Vec<Goal> {
                     ),
                     ratio: ours_us / other_us,
                     bound: Bound::AtMost(bound),
+                    floor: floor(ours).and_then(median).map(|us| us / other_us),
                 });
             }
         }
@@ -78,5 +81,23 @@ fn check_rate(results: &Results, test: Test) -> Option<Goal> {
         ),
         ratio: ours / ceiling,
         bound: Bound::AtLeast(0.8),
+        floor: None,
     })
+}
+
+/// Who does the least that one of our clients could do.
+fn floor(ours: Contestant) -> Option<Contestant> {
+    match ours {
+        Contestant::OursOne => Some(Contestant::Req),
+        Contestant::Blocking | Contestant::Callbacks | Contestant::Agent => {
+            Some(Contestant::Router)
+        }
+        Contestant::OursTwo
+        | Contestant::Req
+        | Contestant::ReqPoll
+        | Contestant::Shotgun
+        | Contestant::Router
+        | Contestant::Dealer
+        | Contestant::Guide => None,
+    }
 }

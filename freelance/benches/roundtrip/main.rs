@@ -77,5 +77,8 @@ fn run() -> Result<()> {
     let args = Args::parse();
     let results = referee::race(&args)?;
     report::print(&results, &args);
-    Ok(())
+    match results.out.len() {
+        0 => Ok(()),
+        some => Err(format!("out of {some} tests, see above").into()),
+    }
 }

@@ -91,11 +91,15 @@ fn print_goals(results: &Results) {
             Bound::AtMost(bound) => format!("at most {bound}"),
             Bound::AtLeast(bound) => format!("at least {bound}"),
         };
+        let floor = goal
+            .floor
+            .map(|floor| format!("; send and receive alone: {floor:.3}"));
         println!(
-            "  {:<66} {:>6.3}  {bound:<13} {}",
+            "  {:<66} {:>6.3}  {bound:<13} {}{}",
             goal.what,
             goal.ratio,
-            if goal.is_met() { "met" } else { "MISSED" }
+            if goal.is_met() { "met" } else { "MISSED" },
+            floor.unwrap_or_default()
         );
     }
 }
