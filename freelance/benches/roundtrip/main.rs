@@ -26,7 +26,8 @@
 //! # What the figures are
 //!
 //! The round trip is from answer to answer with one request under way. CPU is what the client's process takes of it for
-//! a request, on all of its threads, libzmq's among them; the servers' is not in it.
+//! a request, on all of its threads, libzmq's among them; the servers' is not in it. Beside the goals for requests a
+//! second stands what they would be if nothing else ran on the machine: the same by the CPU time of clients and servers.
 
 mod args;
 #[path = "../common/mod.rs"]

@@ -29,6 +29,8 @@ pub(crate) struct Figures {
     pub(crate) p99_us: f64,
     pub(crate) requests_per_s: f64,
     pub(crate) cpu_us: f64,
+    /// What the servers took, which the referee knows.
+    pub(crate) servers_cpu_us: f64,
 }
 
 impl Times {
@@ -63,7 +65,7 @@ pub(crate) fn run(
     });
     let mut peer = peers::connect(contestant, endpoints)?;
     // Queues, caches and connections are warm then.
-    peer.exchange(outstanding, count / 10 + 1, &mut Times::new()?)?;
+    peer.exchange(outstanding, warm_up(count), &mut Times::new()?)?;
     let mut times = Times::new()?;
     let cpu_before = cpu_time();
     let began = Instant::now();
@@ -77,15 +79,28 @@ pub(crate) fn run(
         p99_us: at(0.99),
         requests_per_s: f64::from(count) / seconds,
         cpu_us: cpu.as_secs_f64() * 1e6 / f64::from(count),
+        servers_cpu_us: 0.0,
     };
     println!("{figures}");
     Ok(())
+}
+
+/// Requests before those that count.
+pub(crate) fn warm_up(count: u32) -> u32 {
+    count / 10 + 1
 }
 
 /// What this process has had of the CPUs, on all its threads.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap_or_default()
+}
+
+impl Figures {
+    /// What could be answered if all had one CPU for themselves, whatever else the machine does.
+    pub(crate) fn requests_per_cpu_s(&self) -> f64 {
+        1e6 / (self.cpu_us + self.servers_cpu_us)
+    }
 }
 
 impl fmt::Display for Figures {
@@ -95,6 +110,7 @@ impl fmt::Display for Figures {
             p99_us,
             requests_per_s,
             cpu_us,
+            servers_cpu_us: _,
         } = self;
         write!(
             f,
@@ -117,6 +133,7 @@ impl FromStr for Figures {
                 p99_us,
                 requests_per_s,
                 cpu_us,
+                servers_cpu_us: 0.0,
             }),
             _ => Err(format!("no figures: {line}").into()),
         }

@@ -7,7 +7,7 @@ use crate::common::child::Server;
 use crate::common::{Kind, Result};
 use crate::contest::{Contestant, SERVERS, Test, tests};
 use crate::cpus;
-use crate::meter::Figures;
+use crate::meter::{self, Figures};
 
 /// The first argument of a process that is to be a client.
 pub(crate) const RUN: &str = "run";
@@ -69,14 +69,14 @@ pub(crate) fn race(args: &Args) -> Result<Results> {
                 if !enters || results.is_out(contestant, test) {
                     continue;
                 }
-                let endpoints = servers
+                let servers: Vec<&Server> = servers
                     .iter()
                     .filter(|(kind, _)| *kind == contestant.servers())
                     .flat_map(|(_, servers)| servers)
-                    .map(|server| server.endpoint.as_str())
-                    .take(test.servers);
+                    .take(test.servers)
+                    .collect();
                 let count = args.requests(test.outstanding);
-                match run(contestant, test, count, endpoints) {
+                match run(contestant, test, count, &servers) {
                     Ok(figures) => results.runs.push((contestant, test, figures)),
                     Err(error) => results.out.push((contestant, test, error.to_string())),
                 }
@@ -86,21 +86,33 @@ pub(crate) fn race(args: &Args) -> Result<Results> {
     Ok(results)
 }
 
-fn run<'a>(
-    contestant: Contestant,
-    test: Test,
-    count: u32,
-    endpoints: impl Iterator<Item = &'a str>,
-) -> Result<Figures> {
+fn run(contestant: Contestant, test: Test, count: u32, servers: &[&Server]) -> Result<Figures> {
+    let before_us = cpu_time_us(servers)?;
     let output = Command::new(std::env::current_exe()?)
         .args([RUN, contestant.id()])
         .args([test.outstanding, count].map(|number| number.to_string()))
-        .args(endpoints)
+        .args(servers.iter().map(|server| &server.endpoint))
         .stdin(Stdio::null())
         .output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{}: {}", output.status, said.trim()).into());
     }
-    String::from_utf8_lossy(&output.stdout).trim().parse()
+    let mut figures: Figures = String::from_utf8_lossy(&output.stdout).trim().parse()?;
+    let requests = f64::from(count + meter::warm_up(count));
+    figures.servers_cpu_us = (cpu_time_us(servers)? - before_us) / requests;
+    Ok(figures)
+}
+
+/// What the servers have had of the CPUs, on all their threads.
+fn cpu_time_us(servers: &[&Server]) -> Result<f64> {
+    let mut sum_ns = 0;
+    for server in servers {
+        for task in std::fs::read_dir(format!("/proc/{}/task", server.process.id()))? {
+            let said = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            let on_cpu_ns = said.split_whitespace().next().ok_or("no schedstat")?;
+            sum_ns += on_cpu_ns.parse::<u64>()?;
+        }
+    }
+    Ok(sum_ns as f64 / 1e3)
 }

@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use crate::contest::{Contestant, OUTSTANDING, SERVERS, Test};
-use crate::goals::{self, Bound};
+use crate::goals::{self, Beside, Bound};
 use crate::meter::Figures;
 use crate::referee::Results;
 
@@ -91,15 +91,17 @@ fn print_goals(results: &Results) {
             Bound::AtMost(bound) => format!("at most {bound}"),
             Bound::AtLeast(bound) => format!("at least {bound}"),
         };
-        let floor = goal
-            .floor
-            .map(|floor| format!("; send and receive alone: {floor:.3}"));
+        let beside = match goal.beside {
+            Some(Beside::Floor(floor)) => format!("; send and receive alone: {floor:.3}"),
+            Some(Beside::ByCpu(ratio)) => format!("; by time on the CPU: {ratio:.3}"),
+            None => String::new(),
+        };
         println!(
             "  {:<66} {:>6.3}  {bound:<13} {}{}",
             goal.what,
             goal.ratio,
             if goal.is_met() { "met" } else { "MISSED" },
-            floor.unwrap_or_default()
+            beside
         );
     }
 }
