@@ -239,6 +239,16 @@ impl<S: 'static> Scope<S> {
         received
     }
 
+    /// Ends the share of this turn that the socket's source has, which is to be called again after it received
+    /// something: for who knows that nothing more is to come, and saves finding that out. What has come all the same is
+    /// seen before the next sleep.
+    pub fn leave(&mut self, key: SocketKey) {
+        let slot = self.sockets.get_mut(key.0);
+        if let Some(share) = slot.and_then(|slot| slot.share.as_mut()) {
+            *share = 0;
+        }
+    }
+
     /// Lends the socket for whatever else is to be done with it: options, endpoints, monitors.
     ///
     /// Calls that block stop the whole reactor; sending and receiving are [`send`](Self::send) and

@@ -20,6 +20,7 @@ on_both!(
     the_end_of_a_context_is_reported_once,
     who_asks_whether_there_is_more_keeps_its_share,
     who_reads_no_more_is_called_once_in_vain,
+    who_leaves_is_not_called_again_and_misses_nothing,
 );
 
 fn an_echo_server_answers_over_tcp(backend: Backend) {
@@ -479,4 +480,35 @@ fn who_reads_no_more_is_called_once_in_vain(backend: Backend) {
     turn_until(&mut reactor, &mut calls, |calls| *calls > 0);
     turn_idly(&mut reactor, &mut calls);
     assert_eq!(calls, 2);
+}
+
+fn who_leaves_is_not_called_again_and_misses_nothing(backend: Backend) {
+    let context = zmq::Context::new();
+    let (ours, theirs) = pair(&context);
+    let mut reactor = reactor::<u32>(backend);
+    let mut frames = Vec::new();
+    reactor
+        .scope()
+        .add_socket(
+            "leaving",
+            ours,
+            Interest::READ,
+            move |calls: &mut u32, scope, key, _| {
+                *calls += 1;
+                assert!(scope.recv(key, &mut frames)?, "not one call is in vain");
+                scope.leave(key);
+                Ok(())
+            },
+        )
+        .unwrap();
+    for _ in 0..3 {
+        theirs.send("", 0).unwrap();
+    }
+    let mut calls = 0;
+    for turn in 1..=3 {
+        reactor.turn(&mut calls, Some(BOUND)).unwrap();
+        assert_eq!(calls, turn);
+    }
+    turn_idly(&mut reactor, &mut calls);
+    assert_eq!(calls, 3);
 }
