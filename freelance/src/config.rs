@@ -100,7 +100,7 @@ pub struct Config {
     /// What retries and hedges may cost together.
     pub budget: Budget,
     /// Attempts in a row that a server does not answer in time, or loses with its link, until it is ejected, 3. PONGs
-    /// are no answers: a server may live and not work.
+    /// are no answers: a server may live and not work. So many hedges in a row that outrun it eject it too.
     pub eject_after: u32,
     /// How long a server is ejected for at first, 1 s; then one request tries it. It doubles each time that this
     /// fails.

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::time::Instant;
 
-use super::request::Fate;
+use super::request::{Copy, Fate};
 use super::server::{FIRST_PING_PAUSE, Link, Reach};
 use super::{Engine, Reply, RequestId, SendFailure, ServerId};
 use crate::Model;
@@ -63,9 +63,13 @@ impl<B, R> Engine<B, R> {
         };
         let sent = request.sent;
         let elapsed = now.saturating_duration_since(request.submitted_at);
-        let first_sent_at = request.first_sent_at.unwrap_or(now);
+        let outrun = copy.hedge.then(|| first_out(&request.copies)).flatten();
         if let Some(latencies) = &mut self.latencies {
-            latencies.record(now.saturating_duration_since(first_sent_at));
+            // Of the copy that was answered: with the wait for a hedge in it, the next one would wait for longer.
+            latencies.record(now.saturating_duration_since(copy.sent_at));
+        }
+        if let Some(loser) = outrun.and_then(|server| self.index(server)) {
+            self.servers[loser].was_outrun(&self.config, now);
         }
         self.note_heard(index, now);
         let server = &mut self.servers[index];
@@ -82,7 +86,7 @@ impl<B, R> Engine<B, R> {
         server.counts.hedges_won += u64::from(copy.hedge);
         self.stats.hedges_won += u64::from(copy.hedge);
         server.rest.answered(copy.sent_at);
-        if before != (server.is_fit(), server.rest.until()) {
+        if outrun.is_some() || before != (server.is_fit(), server.rest.until()) {
             self.look_again();
         }
         let reply = Reply {
@@ -190,4 +194,10 @@ impl<B, R> Engine<B, R> {
             }
         }
     }
+}
+
+/// Whom a copy was sent to that may still be answered in time.
+fn first_out(copies: &[Copy]) -> Option<ServerId> {
+    let out = copies.iter().find(|copy| copy.fate == Fate::Out);
+    out.map(|copy| copy.server)
 }

@@ -37,6 +37,17 @@ impl Server {
         self.owes = None;
         self.health = Health::Well { failures: 0 };
         self.level = 0;
+        self.outrun = 0;
+    }
+
+    /// A hedge was answered first. Who loses to hedges in a row costs one for each request, and is no better than who
+    /// does not answer.
+    pub(super) fn was_outrun(&mut self, config: &Config, now: Instant) {
+        self.outrun += 1;
+        if self.outrun >= config.eject_after && matches!(self.health, Health::Well { .. }) {
+            self.outrun = 0;
+            self.eject(Failure::Silence, config, now);
+        }
     }
 
     /// It answered a copy after the attempt timeout, and was still waited for. That is no failure made good: who is

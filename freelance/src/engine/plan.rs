@@ -215,8 +215,7 @@ impl<B, R> Engine<B, R> {
             (Role::Answer, Cost::Token) => self.stats.retries += 1,
             (Role::Answer, Cost::Free) | (Role::Trial, _) => {}
         }
-        if request.first_sent_at.is_none() {
-            request.first_sent_at = Some(now);
+        if !std::mem::replace(&mut request.begun, true) {
             self.set_hedge(sequence, now);
         }
         self.rearm(sequence);

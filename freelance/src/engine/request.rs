@@ -58,7 +58,8 @@ pub(super) struct Request<B> {
     pub(super) deadline: Instant,
     pub(super) phase: Phase,
     pub(super) copies: Vec<Copy>,
-    pub(super) first_sent_at: Option<Instant>,
+    /// A copy was handed to a link once.
+    pub(super) begun: bool,
     /// When a hedge is due, until it is looked at.
     pub(super) hedge_at: Option<Instant>,
     /// The number of the last copy, or volley, those included that did not leave.
@@ -80,7 +81,7 @@ impl<B> Request<B> {
             deadline,
             phase: Phase::Queued(Cost::Free),
             copies: Vec::new(),
-            first_sent_at: None,
+            begun: false,
             hedge_at: None,
             attempt: 0,
             sent: 0,

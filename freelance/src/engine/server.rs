@@ -98,6 +98,8 @@ pub(super) struct Server {
     /// Gets nothing new.
     pub(super) draining: bool,
     pub(super) health: Health,
+    /// Hedges in a row that were answered before it answered the first copy.
+    pub(super) outrun: u32,
     /// Ejections in a row, which decide how long the next one is.
     pub(super) level: u32,
     /// It refused, or could not take something: it is left alone.
@@ -134,6 +136,7 @@ impl Server {
             draining: false,
             health: Health::Well { failures: 0 },
             level: 0,
+            outrun: 0,
             rest: Rest::default(),
             owes: None,
             left_unanswered: false,

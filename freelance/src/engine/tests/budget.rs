@@ -123,6 +123,56 @@ fn a_hedge_that_loses_did_not_win() {
 }
 
 #[test]
+fn the_time_of_a_hedge_does_not_grow_with_the_hedges() {
+    let mut config = config(Model::One);
+    config.hedge = Some(Hedge::default());
+    config.budget.burst = 1 << 20;
+    config.eject_after = 1 << 20;
+    let mut rig = Rig::connected(config, &[0, 1]);
+    let [a, b] = rig.servers[..] else {
+        unreachable!()
+    };
+    for round in 0..3000 {
+        rig.sent.clear();
+        let id = rig.submit(Idempotent::Yes, 1000);
+        rig.advance(5);
+        if round < 20 {
+            rig.reply(a, id);
+        } else {
+            // The hedge is due after 10 ms, and answered 5 ms later.
+            rig.advance(10);
+            assert_eq!(rig.receivers(), [a, b], "round {round}");
+            rig.reply(b, id);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_hedges_outrun_each_time_is_ejected() {
+    let mut rig = hedging(&[0, 1], 100);
+    let [a, b] = rig.servers[..] else {
+        unreachable!()
+    };
+    for round in 0..5 {
+        let id = rig.submit(Idempotent::Yes, 1000);
+        rig.advance(12);
+        // In the third round it wins for once.
+        rig.reply(if round == 2 { a } else { b }, id);
+        if round < 4 {
+            assert_eq!(rig.liveness(a), Liveness::Live, "round {round}");
+        }
+        // What it answers late changes nothing.
+        if round != 2 {
+            rig.answer(a, id, 1, b"late");
+        }
+    }
+    let id = rig.submit(Idempotent::Yes, 1000);
+    rig.advance(12);
+    rig.reply(b, id);
+    assert_eq!(rig.liveness(a), Liveness::Ejected);
+}
+
+#[test]
 fn what_is_not_idempotent_or_cannot_be_paid_is_not_hedged() {
     let mut rig = hedging(&[0, 1], 10);
     rig.submit(Idempotent::No, 1000);
