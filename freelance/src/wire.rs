@@ -63,15 +63,19 @@ impl Control {
     /// Strict, so that one request has one spelling: what we sent comes back unchanged or is foreign.
     pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
         let rest = frame.strip_prefix(PREFIX)?;
-        let (nonce, rest) = rest.split_at_checked(NONCE_DIGITS)?;
-        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if !nonce.iter().all(is_hex) {
-            return None;
-        }
+        let (digits, rest) = rest.split_at_checked(NONCE_DIGITS)?;
+        let nonce = digits.iter().try_fold(0, |number, digit| {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            Some(number << 4 | u64::from(value))
+        })?;
         let rest = rest.strip_prefix(b" ")?;
         let space = rest.iter().position(|byte| *byte == b' ')?;
         Some(Self {
-            nonce: u64::from_str_radix(std::str::from_utf8(nonce).ok()?, 16).ok()?,
+            nonce,
             sequence: number(&rest[..space])?,
             attempt: number(&rest[space + 1..])?.try_into().ok()?,
         })
@@ -172,13 +176,13 @@ pub(crate) fn refusal(reason: &str) -> String {
 
 /// A decimal number from 1 on, without leading zeros.
 fn number(digits: &[u8]) -> Option<u64> {
-    if digits.len() > MAX_DIGITS
-        || digits.first().is_none_or(|first| *first == b'0')
-        || !digits.iter().all(u8::is_ascii_digit)
-    {
+    if digits.first().is_none_or(|first| *first == b'0') {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let value = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(value)
+    })
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use super::{ServerEvent, link};
 use crate::engine::{self, Engine, RequestId, SendFailure, ServerId};
 use crate::{Error, Model, Reply, RequestError};
 
+/// Messages that are read for one event at most: what follows is done once for all of them.
+const BATCH: usize = 32;
 /// Messages that one server's socket gives up before a time-out is handled, at most, so that a server that floods
 /// cannot stop time.
 const READ_AHEAD: usize = 1024;
@@ -165,6 +167,11 @@ impl<S: 'static> Source<S> for ClientSource<S> {
         }
         self.deliver(state, scope);
         let mut shared = self.shared.borrow_mut();
+        if let Event::Socket { key, .. } = event
+            && shared.engine.outstanding() == 0
+        {
+            scope.leave(key);
+        }
         if let (Event::Notified, true, Some(me)) = (event, shared.closed, shared.me) {
             shared.ports.hang_up_all(scope);
             scope.remove_source(me);
@@ -262,7 +269,11 @@ impl<S: 'static> Shared<S> {
     fn read(&mut self, scope: &mut Scope<S>, tag: usize) -> Result<(), reactor::Error> {
         let (server, kind) = super::port::untag(tag);
         match kind {
-            super::port::LINE => self.receive(scope, server, 1).map(drop),
+            super::port::LINE => {
+                // To find out that there is no more costs as much as a message, so none is looked for in vain.
+                let awaited = self.engine.outstanding().clamp(1, BATCH);
+                self.receive(scope, server, awaited).map(drop)
+            }
             super::port::MONITOR => self.read_monitors(scope),
             _ => self.read_name(scope, server),
         }
@@ -280,14 +291,14 @@ impl<S: 'static> Shared<S> {
         };
         // A ROUTER puts the peer's identity in front: there is but one peer.
         let skip = usize::from(self.engine.config().model == Model::Three);
+        let now = scope.fresh_now();
         for count in 0..limit {
             if !scope.recv(line, &mut self.frames)? {
                 return Ok(count);
             }
             let frames = self.frames.get(skip..).unwrap_or_default();
             let take = |body: &[zmq::Message]| body.iter().map(|frame| frame.to_vec()).collect();
-            self.engine
-                .handle_message(server, frames, take, scope.fresh_now());
+            self.engine.handle_message(server, frames, take, now);
         }
         Ok(limit)
     }
