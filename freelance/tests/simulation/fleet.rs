@@ -1,0 +1,190 @@
+//! Servers and clients of a run, and what must hold of them together.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use freelance::Model;
+use reactor::sim::{self, HostId, Life, LinkChange, Scenario, Step, World, ms};
+
+use crate::client::{ClientNode, Wish};
+use crate::ledger::{Failed, Ledger, Total};
+use crate::packet::Packet;
+use crate::server::{LONGEST_MOOD, Mood, ServerNode};
+use crate::shape::{SERVERS, Shape};
+
+/// From then on no fault begins or lasts, but for moods.
+pub(crate) const QUIET_FROM: Duration = ms(4000);
+/// A request with this much time succeeds once all is well.
+const ENOUGH: Duration = ms(300);
+
+/// What is made on a host from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Client(Wish),
+    /// The server is like this for a while.
+    Mood(Mood, Duration),
+    /// The server is gone, and nothing starts it again.
+    Die,
+}
+
+pub(crate) enum Host {
+    Server(ServerNode),
+    Client(Box<ClientNode>),
+    /// This run has fewer clients than hosts for them.
+    Nobody,
+}
+
+/// The time from which on each request is answered.
+pub(crate) fn well_from() -> Duration {
+    QUIET_FROM + LONGEST_MOOD + Shape::link_recovers_in()
+}
+
+/// What all runs of a search did, to be told at its end.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) total: Total,
+    /// Copies sent for a thousand requests, of each run.
+    pub(crate) amplification: Vec<u64>,
+}
+
+/// The hosts of a run, and what they write down.
+pub(crate) struct Fleet<'a> {
+    shape: Shape,
+    ledger: Ledger,
+    tally: &'a RefCell<Tally>,
+}
+
+impl<'a> Fleet<'a> {
+    pub(crate) fn new(shape: Shape, tally: &'a RefCell<Tally>) -> Self {
+        Self {
+            shape,
+            ledger: Ledger::default(),
+            tally,
+        }
+    }
+
+    fn check_failed(&self, failed: &Failed, now: Duration) -> Result<(), String> {
+        // The client's clock may be off by a hundredth.
+        let since = now.saturating_sub(failed.waited * 102 / 100);
+        if since < well_from() || failed.timeout < ENOUGH {
+            return Ok(());
+        }
+        Err(format!(
+            "succeeds: {:?} of {since:?} failed after {:?}, and all was well: {}",
+            failed.body, failed.waited, failed.why
+        ))
+    }
+}
+
+impl Scenario for Fleet<'_> {
+    type Node = Host;
+
+    fn start(&mut self, life: Life, now: Instant) -> Host {
+        let ledger = self.ledger.clone();
+        match life.host.checked_sub(SERVERS) {
+            None => Host::Server(ServerNode::new(self.shape.config.model, life, ledger)),
+            Some(client) if client < self.shape.clients => {
+                Host::Client(Box::new(ClientNode::new(&self.shape, life, ledger, now)))
+            }
+            Some(_) => Host::Nobody,
+        }
+    }
+
+    fn after_step(&mut self, world: &World<'_, Host>, _: Step) -> Result<(), String> {
+        if let Some(broken) = self.ledger.broken() {
+            return Err(broken);
+        }
+        let failed = self.ledger.take_failed();
+        failed
+            .iter()
+            .try_for_each(|failed| self.check_failed(failed, world.now()))
+    }
+
+    fn at_end(&mut self, world: &World<'_, Host>) -> Result<(), String> {
+        let mut total = self.ledger.total();
+        for host in 0..world.hosts() {
+            if let Some(Host::Client(client)) = world.node(host) {
+                total.add(&client.total());
+            }
+        }
+        if let Some(broken) = self.ledger.broken() {
+            return Err(broken);
+        }
+        // In model 2 each server gets a copy of each; in the others the copies of a request are for all servers.
+        let most = (total.submitted + total.refused) as f64 + total.budget;
+        let received = self.ledger.most_received();
+        if received as f64 > most + 1e-3 {
+            return Err(format!(
+                "bounded load: a server got {received} copies of {} requests, {most:.1} at most",
+                total.submitted
+            ));
+        }
+        let mut tally = self.tally.borrow_mut();
+        tally.total.add(&total);
+        if total.submitted > 0 {
+            let permille = total.copies * 1000 / total.submitted;
+            tally.amplification.push(permille);
+        }
+        Ok(())
+    }
+}
+
+impl sim::Node for Host {
+    type Message = Packet;
+    type Input = Ask;
+
+    fn handle_message(&mut self, from: HostId, message: Packet, now: Instant) {
+        match self {
+            Host::Server(server) => server.handle_packet(from, message, now),
+            Host::Client(client) => client.handle_packet(from, message, now),
+            Host::Nobody => {}
+        }
+    }
+
+    fn handle_input(&mut self, input: Ask, now: Instant) {
+        match (self, input) {
+            (Host::Client(client), Ask::Client(wish)) => client.handle_wish(wish, now),
+            (Host::Server(server), Ask::Mood(mood, lasts)) => server.set_mood(mood, lasts, now),
+            (Host::Server(server), Ask::Die) => server.die(),
+            (Host::Client(_) | Host::Nobody | Host::Server(_), _) => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        match self {
+            Host::Server(server) => server.handle_timeout(now),
+            Host::Client(client) => client.handle_timeout(now),
+            Host::Nobody => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match self {
+            Host::Server(server) => server.next_deadline(),
+            Host::Client(client) => client.next_deadline(),
+            Host::Nobody => None,
+        }
+    }
+
+    fn handle_link(&mut self, peer: HostId, change: LinkChange, now: Instant) {
+        if let Host::Client(client) = self
+            && peer < SERVERS
+        {
+            client.handle_link(peer, change, now);
+        }
+    }
+
+    fn handle_stop(&mut self, now: Instant) {
+        if let Host::Client(client) = self {
+            client.handle_stop(now);
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<sim::Output<Packet>> {
+        match self {
+            Host::Server(server) => server.poll_output(),
+            Host::Client(client) => client.poll_output(),
+            Host::Nobody => None,
+        }
+    }
+}
