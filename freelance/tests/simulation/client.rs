@@ -80,6 +80,12 @@ impl ClientNode {
         client
     }
 
+    /// A server that was to be drained, and is not gone.
+    pub(crate) fn leaving(&self) -> Option<ServerId> {
+        let leaving = self.ports.iter().find(|(_, port)| port.leaving);
+        leaving.map(|(id, _)| *id)
+    }
+
     /// What this life adds to the sums.
     pub(crate) fn total(&self) -> Total {
         let servers = self.engine.servers();
@@ -164,7 +170,7 @@ impl ClientNode {
 
     fn remove(&mut self, host: HostId, pause: Duration, now: Instant) {
         let of_host = self.ports.iter().find(|(_, port)| port.host == host);
-        let Some((id, _)) = of_host.map(|(id, port)| (*id, port.leaving)) else {
+        let Some(id) = of_host.map(|(id, _)| *id) else {
             return;
         };
         self.engine.remove_server(id, now).expect("it is known");
@@ -223,6 +229,7 @@ impl ClientNode {
                 let take = |body: &[Vec<u8>]| body.last().and_then(|body| Body::decode(body));
                 self.engine.handle_message(id, &frames, take, now);
             }
+            What::Closed => self.lose(id, now),
             What::Beat => {}
             What::Dial | What::WhoAreYou | What::Ask(..) => {
                 unreachable!("servers say no such thing")
@@ -435,6 +442,10 @@ impl ClientNode {
                 return;
             }
         };
+        if self.ports.get(&server).is_some_and(|port| port.leaving) {
+            self.ledger
+                .report(format!("linked: {id:?} goes to {server:?}, which is drained"));
+        }
         self.check_doubling(server, id);
         let (Some(head), Some(body)) = (self.engine.head(id, attempt), self.engine.body(id)) else {
             self.ledger

@@ -7,15 +7,13 @@ use freelance::Model;
 use reactor::sim::{self, HostId, Life, LinkChange, Scenario, Step, World, ms};
 
 use crate::client::{ClientNode, Wish};
-use crate::ledger::{Failed, Ledger, Total};
+use crate::ledger::{Ended, Ledger, Total};
 use crate::packet::Packet;
 use crate::server::{LONGEST_MOOD, Mood, ServerNode};
 use crate::shape::{SERVERS, Shape};
 
 /// From then on no fault begins or lasts, but for moods.
 pub(crate) const QUIET_FROM: Duration = ms(4000);
-/// A request with this much time succeeds once all is well.
-const ENOUGH: Duration = ms(300);
 
 /// What is made on a host from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +43,8 @@ pub(crate) struct Tally {
     pub(crate) total: Total,
     /// Copies sent for a thousand requests, of each run.
     pub(crate) amplification: Vec<u64>,
+    /// Requests that were made when all was well, and had to succeed.
+    pub(crate) judged: u64,
 }
 
 /// The hosts of a run, and what they write down.
@@ -63,16 +63,24 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    fn check_failed(&self, failed: &Failed, now: Duration) -> Result<(), String> {
+    /// Looks at a request that ended.
+    fn check(&self, ended: &Ended, now: Duration) -> Result<(), String> {
         // The client's clock may be off by a hundredth.
-        let since = now.saturating_sub(failed.waited * 102 / 100);
-        if since < well_from() || failed.timeout < ENOUGH {
+        let since = now.saturating_sub(ended.waited * 102 / 100);
+        let excused = self.shape.ill_for_ever && !ended.body.idempotent;
+        if since < well_from() || ended.timeout < self.shape.enough() || excused {
             return Ok(());
         }
-        Err(format!(
-            "succeeds: {:?} of {since:?} failed after {:?}, and all was well: {}",
-            failed.body, failed.waited, failed.why
-        ))
+        match ended.failed {
+            None => {
+                self.tally.borrow_mut().judged += 1;
+                Ok(())
+            }
+            Some(why) => Err(format!(
+                "succeeds: {:?} of {since:?} failed after {:?}, and all was well: {why}",
+                ended.body, ended.waited
+            )),
+        }
     }
 }
 
@@ -94,10 +102,10 @@ impl Scenario for Fleet<'_> {
         if let Some(broken) = self.ledger.broken() {
             return Err(broken);
         }
-        let failed = self.ledger.take_failed();
-        failed
+        let ended = self.ledger.take_ended();
+        ended
             .iter()
-            .try_for_each(|failed| self.check_failed(failed, world.now()))
+            .try_for_each(|ended| self.check(ended, world.now()))
     }
 
     fn at_end(&mut self, world: &World<'_, Host>) -> Result<(), String> {
@@ -105,6 +113,9 @@ impl Scenario for Fleet<'_> {
         for host in 0..world.hosts() {
             if let Some(Host::Client(client)) = world.node(host) {
                 total.add(&client.total());
+                if let Some(server) = client.leaving() {
+                    return Err(format!("linked: {server:?} was to be drained, and is there"));
+                }
             }
         }
         if let Some(broken) = self.ledger.broken() {

@@ -3,20 +3,23 @@
 //! Clients and servers write down what they do as they do it; each line is held against all that came before.
 //!
 //! - **Ends once**: a request that was taken on ends, and not twice, unless it was cancelled or its client crashed.
-//! - **In time**: no request is open when its client has seen its deadline, and none fails for want of a server before.
+//! - **In time**: no request is open when its client has seen its deadline. None fails before for want of a server, or
+//!   while a copy of it may still be answered.
 //! - **Its own reply**: what a request ends with is what it was sent with, and some server did execute it.
 //! - **At most once**: a request that is not idempotent is executed by one server, once; and no second copy leaves
 //!   while the first may have been executed.
 //! - **Certainly not**: what ended by `NoServer` was executed by nobody, and will not be.
 //! - **Paid**: copies that are not free are at most burst + per request × requests + per second × time.
 //! - **Not too late**: nothing is sent at or after its deadline.
-//! - **Linked**: nothing is sent to a server that there is no link to.
+//! - **Linked**: nothing is sent to a server that there is no link to, or that is being drained; and who was drained is
+//!   gone.
 //! - **No doubling**: no second copy goes to a server that has not answered the first, while there is another one.
 //! - **At rest**: when a client was drained, its next deadline is to come, is not after the deadline of any request, and
 //!   what it does in a second is bounded.
 //! - **Hung up**: of a server that was removed, no link is left.
-//! - **Succeeds**: when all faults are over, and links had the time to come back, each request is answered, be it
-//!   idempotent or not.
+//! - **Succeeds**: when all faults are over, and links had the time to come back ([`crate::fleet::well_from`]), each
+//!   request that has 300 ms is answered, be it idempotent or not. Where servers stay ill for ever and one is well, each
+//!   idempotent request is that has a second, of which two attempts may be in vain, and can be paid for.
 //! - **Bounded load**: a server gets at most what was asked for, what was paid, and what was refused.
 
 use std::cell::RefCell;
@@ -36,8 +39,8 @@ pub(crate) struct Ledger(Rc<RefCell<Book>>);
 #[derive(Default)]
 struct Book {
     requests: HashMap<Body, Fate>,
-    /// Requests that failed since somebody last looked.
-    failed: Vec<Failed>,
+    /// Requests that ended since somebody last looked.
+    ended: Vec<Ended>,
     /// Copies that each server got.
     received: Vec<u64>,
     total: Total,
@@ -51,13 +54,13 @@ struct Fate {
     not_executed: bool,
 }
 
-/// A request that failed, although it had time.
+/// How long a request took, how long it might have taken, and why it failed, if it did.
 #[derive(Clone, Debug)]
-pub(crate) struct Failed {
+pub(crate) struct Ended {
     pub(crate) body: Body,
     pub(crate) waited: Duration,
     pub(crate) timeout: Duration,
-    pub(crate) why: String,
+    pub(crate) failed: Option<&'static str>,
 }
 
 /// Sums over all clients and lives of a run, or of many runs.
@@ -125,14 +128,17 @@ impl Ledger {
         }
     }
 
-    /// A request ended with a reply, or, with `not_executed`, as one that nobody had taken, or otherwise.
-    pub(crate) fn ended(&self, body: Body, replied: bool, not_executed: bool) {
+    /// A request ended; with `not_executed`, as one that nobody had taken.
+    pub(crate) fn ended(&self, ended: Ended, not_executed: bool) {
+        let (body, replied) = (ended.body, ended.failed.is_none());
         let (again, executed) = {
             let mut book = self.0.borrow_mut();
             let fate = book.requests.entry(body).or_default();
             let again = std::mem::replace(&mut fate.ended, true);
             fate.not_executed = not_executed;
-            (again, fate.executed)
+            let executed = fate.executed;
+            book.ended.push(ended);
+            (again, executed)
         };
         if again {
             self.report(format!("ends once: {body:?} ends again"));
@@ -149,12 +155,8 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn failed(&self, failed: Failed) {
-        self.0.borrow_mut().failed.push(failed);
-    }
-
-    pub(crate) fn take_failed(&self) -> Vec<Failed> {
-        std::mem::take(&mut self.0.borrow_mut().failed)
+    pub(crate) fn take_ended(&self) -> Vec<Ended> {
+        std::mem::take(&mut self.0.borrow_mut().ended)
     }
 
     pub(crate) fn most_received(&self) -> u64 {

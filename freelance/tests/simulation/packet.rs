@@ -64,6 +64,8 @@ pub(crate) enum What {
     Dial,
     /// The handshake is complete. A server that is misnamed cannot be reached by the address that was dialled.
     Accepted { misnamed: bool },
+    /// The server ends the link.
+    Closed,
     /// A heartbeat of the transport, or the answer to one.
     Beat,
     /// A client asks for the server's identity.
@@ -81,6 +83,7 @@ impl fmt::Display for Packet {
             What::Dial => f.write_str("dial")?,
             What::Accepted { misnamed: false } => f.write_str("accepted")?,
             What::Accepted { misnamed: true } => f.write_str("accepted, under another name")?,
+            What::Closed => f.write_str("closed")?,
             What::Beat => f.write_str("beat")?,
             What::WhoAreYou => f.write_str("who are you?")?,
             What::Name(name) => write!(f, "I am {name}")?,

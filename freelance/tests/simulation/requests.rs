@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use freelance::{Model, RequestError, RequestId, ServerId, Stats};
 
-use crate::ledger::{Failed, Ledger, Total};
+use crate::ledger::{Ended, Ledger, Total};
 use crate::packet::{Body, Copied};
 use crate::shape::{SERVERS, Shape};
 
@@ -33,6 +33,7 @@ pub(crate) struct Requests {
     began: Instant,
     budget: freelance::Budget,
     max_attempts: u64,
+    hedging: bool,
     open: BTreeMap<RequestId, Open>,
     last_number: u64,
     submitted: u64,
@@ -65,6 +66,7 @@ impl Requests {
             began: now,
             budget: shape.config.budget,
             max_attempts: u64::from(shape.config.max_attempts),
+            hedging: shape.config.hedge.is_some(),
             open: BTreeMap::new(),
             last_number: 0,
             submitted: 0,
@@ -244,6 +246,11 @@ impl Requests {
             Err(RequestError::Unknown) if open.possible == 0 => Some(format!(
                 "certainly not: {body:?} ends as unknown, and no copy may have been executed"
             )),
+            Err(RequestError::Unknown) if in_time && !open.out.is_empty() => Some(format!(
+                "in time: {body:?} is given up {:?} before its deadline, with a copy at {:?}",
+                open.deadline - now,
+                open.out
+            )),
             Err(RequestError::Unknown) => None,
             Err(RequestError::Closed) if self.closing => None,
             Err(other) => Some(format!("ends once: {body:?} ends by {other:?}")),
@@ -252,15 +259,17 @@ impl Requests {
             self.ledger.report(broken);
         }
         let not_executed = matches!(result, Err(RequestError::NoServer));
-        self.ledger.ended(body, result.is_ok(), not_executed);
-        if let Err(error) = result {
-            self.ledger.failed(Failed {
-                body,
-                waited: now - open.since,
-                timeout: open.deadline - open.since,
-                why: error.to_string(),
-            });
-        }
+        let ended = Ended {
+            body,
+            waited: now - open.since,
+            timeout: open.deadline - open.since,
+            failed: result.err().map(|error| match error {
+                RequestError::NoServer => "no server",
+                RequestError::Unknown => "unknown",
+                _ => "closed",
+            }),
+        };
+        self.ledger.ended(ended, not_executed);
     }
 
     /// What may have been paid for by now.
@@ -307,6 +316,9 @@ impl Requests {
             cancelled: self.cancelled,
             ..Total::of(stats)
         };
+        if stats.hedges > 0 && (self.model == Model::Two || !self.hedging) {
+            self.ledger.report(format!("paid: {} hedges", stats.hedges));
+        }
         if total.submitted != self.submitted {
             self.ledger.report(format!(
                 "counted: {} were taken on, and the engine has {}",

@@ -1,6 +1,6 @@
 //! A server as clients meet it: well, or in one of the moods that servers have.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use freelance::Model;
@@ -31,6 +31,8 @@ pub(crate) enum Mood {
     Echoing,
     /// What it says is no answer to anything that was asked.
     Raving,
+    /// It ends its link at each request, executed or not.
+    Dropping,
     /// Who dials it does not find it by the name that was dialled.
     Misnamed,
 }
@@ -53,6 +55,8 @@ pub(crate) struct ServerNode {
     /// The last answer that left, to be said again when it is out of place.
     last_answer: Option<(HostId, u64, Frames)>,
     serials: HashSet<(HostId, u64)>,
+    /// The last link of each client.
+    links: BTreeMap<HostId, u64>,
     dice: Dice,
     ledger: Ledger,
     outputs: VecDeque<sim::Output<Packet>>,
@@ -69,6 +73,7 @@ impl ServerNode {
             done_at: None,
             last_answer: None,
             serials: HashSet::new(),
+            links: BTreeMap::new(),
             dice: Dice::new(life.random),
             ledger,
             outputs: VecDeque::new(),
@@ -78,6 +83,12 @@ impl ServerNode {
     pub(crate) fn set_mood(&mut self, mood: Mood, lasts: Duration, now: Instant) {
         self.mood = mood;
         self.mood_until = Some(now + lasts);
+        if mood == Mood::Misnamed {
+            // As when it was started anew under another name.
+            for (client, link) in std::mem::take(&mut self.links) {
+                self.say(client, link, What::Closed);
+            }
+        }
     }
 
     pub(crate) fn die(&mut self) {
@@ -92,6 +103,7 @@ impl ServerNode {
         match packet.what {
             What::Dial => {
                 let misnamed = self.mood == Mood::Misnamed;
+                self.links.insert(from, link);
                 self.say(from, link, What::Accepted { misnamed });
             }
             What::Beat => self.say(from, link, What::Beat),
@@ -107,7 +119,7 @@ impl ServerNode {
                 };
                 self.take(job, now);
             }
-            What::Accepted { .. } | What::Name(_) | What::Answer(..) => {
+            What::Accepted { .. } | What::Closed | What::Name(_) | What::Answer(..) => {
                 unreachable!("clients say no such thing")
             }
         }
@@ -119,6 +131,12 @@ impl ServerNode {
             Mood::Mute | Mood::Deaf => {}
             Mood::Raving => self.rave(&job),
             Mood::Full => self.refuse(&job, b"fl-no full"),
+            Mood::Dropping => {
+                if self.dice.happens(50) {
+                    self.ledger.executed(job.copied.body);
+                }
+                self.say(job.from, job.link, What::Closed);
+            }
             Mood::Well | Mood::Dumb | Mood::Slow | Mood::Echoing | Mood::Misnamed => {
                 if self.jobs.len() >= MAX_WAITING {
                     self.refuse(&job, b"fl-no full");
@@ -234,7 +252,7 @@ impl ServerNode {
 }
 
 /// The moods that come over servers, and for how long at most: then all is well again.
-pub(crate) const MOODS: [Mood; 8] = [
+pub(crate) const MOODS: [Mood; 9] = [
     Mood::Mute,
     Mood::Dumb,
     Mood::Deaf,
@@ -242,6 +260,7 @@ pub(crate) const MOODS: [Mood; 8] = [
     Mood::Full,
     Mood::Echoing,
     Mood::Raving,
+    Mood::Dropping,
     Mood::Misnamed,
 ];
 pub(crate) const LONGEST_MOOD: Duration = ms(1000);

@@ -21,6 +21,8 @@ pub(crate) struct Shape {
     /// Requests that a client makes at a time, at most.
     pub(crate) most_at_once: u64,
     pub(crate) timeout_ms: (u64, u64),
+    /// All servers but the first may stay ill.
+    pub(crate) ill_for_ever: bool,
 }
 
 impl Shape {
@@ -53,7 +55,26 @@ impl Shape {
             idempotent_percent: dice.one_of([0, 70, 70, 100]),
             most_at_once: dice.one_of([1, 1, 4]),
             timeout_ms: dice.one_of([(50, 1500), (1000, 1500), (1, 300)]),
+            ill_for_ever: false,
         }
+    }
+
+    /// Clients that can do what they are for: their requests have time for more than one attempt, and can be paid for.
+    pub(crate) fn able(mut self) -> Self {
+        self.config.attempt_timeout = self.config.attempt_timeout.min(ms(200));
+        self.config.max_attempts = 5;
+        self.config.budget = Budget {
+            burst: 1024,
+            ..Budget::default()
+        };
+        self.timeout_ms = (1000, 1500);
+        self.ill_for_ever = true;
+        self
+    }
+
+    /// A request with this much time succeeds once all is well.
+    pub(crate) fn enough(&self) -> Duration {
+        if self.ill_for_ever { ms(1000) } else { ms(300) }
     }
 
     pub(crate) fn tier(&self, server: HostId) -> u32 {
