@@ -3,53 +3,38 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use freelance::engine::{Action, Engine, Event, SendFailure};
-use freelance::{Error, Idempotent, Liveness, Model, RequestId, ServerId};
+use freelance::engine::{Engine, Event};
+use freelance::{Model, ServerId};
 use reactor::sim::{self, HostId, Life, LinkChange};
 
 use crate::dice::Dice;
 use crate::ledger::{Ledger, Total};
-use crate::line::{Line, Port, REFUSAL_TAKES};
-use crate::packet::{Body, Copied, Packet, What};
+use crate::line::{Line, Port};
+use crate::packet::{Body, Packet, What};
 use crate::requests::Requests;
 use crate::shape::{SERVERS, Shape};
 
 /// Silence after which the transport gives a link up, in models 1 and 2.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// What comes to a client from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// A few requests.
-    Ask,
-    /// As many as it may have under way, and one more.
-    Rush,
-    CancelOne,
-    /// Remove a server, and add it again after a time.
-    Remove(HostId, Duration),
-    /// Drain one, and add it again a time after it was drained.
-    Drain(HostId, Duration),
-    Retier(HostId, u32),
-    /// Nothing fits into the queue to a server, for a time.
-    Jam(HostId, Duration),
-}
-
 pub(crate) struct ClientNode {
-    engine: Engine<Body, Option<Body>>,
-    shape: Shape,
-    ports: BTreeMap<ServerId, Port>,
+    pub(super) engine: Engine<Body, Option<Body>>,
+    pub(super) shape: Shape,
+    pub(super) ports: BTreeMap<ServerId, Port>,
     /// The kernel's connection to each server's host.
-    connections: [Option<u64>; SERVERS],
-    jammed_until: [Option<Instant>; SERVERS],
+    pub(super) connections: [Option<u64>; SERVERS],
+    pub(super) jammed_until: [Option<Instant>; SERVERS],
     /// When a server that was removed is added again, or how long after it was drained.
-    added_again_at: [Option<Instant>; SERVERS],
-    added_again_after: [Duration; SERVERS],
-    requests: Requests,
-    life: u64,
-    last_link: u64,
+    pub(super) added_again_at: [Option<Instant>; SERVERS],
+    pub(super) added_again_after: [Duration; SERVERS],
+    pub(super) requests: Requests,
+    pub(super) life: u64,
+    pub(super) last_link: u64,
     last_serial: u64,
-    dice: Dice,
-    ledger: Ledger,
+    pub(super) dice: Dice,
+    pub(super) ledger: Ledger,
+    /// The host was busy with other things, and carries out what there is to do then.
+    drain_at: Option<Instant>,
     outputs: VecDeque<sim::Output<Packet>>,
 }
 
@@ -74,6 +59,7 @@ impl ClientNode {
             last_serial: 0,
             dice: Dice::new(life.random),
             ledger,
+            drain_at: None,
             outputs: VecDeque::new(),
         };
         client.drain(now);
@@ -95,100 +81,13 @@ impl ClientNode {
         }
     }
 
-    pub(crate) fn handle_wish(&mut self, wish: Wish, now: Instant) {
-        match wish {
-            Wish::Ask => {
-                for _ in 0..1 + self.dice.below(self.shape.most_at_once) {
-                    self.submit(now);
-                }
-            }
-            Wish::Rush => {
-                for _ in 0..=self.shape.config.max_outstanding {
-                    self.submit(now);
-                }
-            }
-            Wish::CancelOne => {
-                if let Some(id) = self.requests.first() {
-                    if !self.engine.cancel(id) {
-                        self.ledger.report(format!(
-                            "ends once: {id:?} cannot be cancelled, and is open"
-                        ));
-                    }
-                    self.requests.cancelled(id);
-                }
-            }
-            Wish::Remove(host, pause) => self.remove(host, pause, now),
-            Wish::Drain(host, pause) => {
-                if let Some(id) = self.server_at(host) {
-                    self.added_again_after[host] = pause;
-                    self.ports.get_mut(&id).expect("it was found").leaving = true;
-                    self.engine.drain_server(id, now).expect("it is known");
-                }
-            }
-            Wish::Retier(host, tier) => {
-                if let Some(id) = self.server_at(host) {
-                    self.engine.set_tier(id, tier).expect("it is known");
-                }
-            }
-            Wish::Jam(host, lasts) => self.jammed_until[host] = Some(now + lasts),
-        }
-        self.drain(now);
-    }
-
-    fn submit(&mut self, now: Instant) {
-        let idempotent = self.dice.happens(self.shape.idempotent_percent);
-        let (shortest, longest) = self.shape.timeout_ms;
-        let deadline = now + self.dice.ms(shortest, longest);
-        let body = self.requests.next_body(idempotent);
-        let kind = if idempotent {
-            Idempotent::Yes
-        } else {
-            Idempotent::No
-        };
-        let room = self.requests.open() < self.shape.config.max_outstanding;
-        match self.engine.submit(body, kind, deadline, now) {
-            Ok(id) if room => self.requests.submitted(id, body, deadline, now),
-            Err(Error::TooManyOutstanding { .. }) if !room => {}
-            other => self.ledger.report(format!(
-                "bounded: {} are open, and one more is {other:?}",
-                self.requests.open()
-            )),
-        }
-        // Now and then several are taken on before the engine is drained, and now and then not.
-        if self.dice.happens(50) {
-            self.drain(now);
-        }
-    }
-
-    fn server_at(&self, host: HostId) -> Option<ServerId> {
-        let found = self
-            .ports
-            .iter()
-            .find(|(_, port)| port.host == host && !port.leaving);
-        found.map(|(id, _)| *id)
-    }
-
-    fn remove(&mut self, host: HostId, pause: Duration, now: Instant) {
-        let of_host = self.ports.iter().find(|(_, port)| port.host == host);
-        let Some(id) = of_host.map(|(id, _)| *id) else {
-            return;
-        };
-        self.engine.remove_server(id, now).expect("it is known");
-        self.requests.lost(id);
-        if pause.is_zero() {
-            // At once, before anything of the old one was hung up.
-            let new = add_server(&mut self.engine, &self.shape, host, now);
-            self.ports.insert(new, Port::new(host));
-        } else {
-            self.added_again_at[host] = Some(now + pause);
-        }
-        self.drain(now);
-        self.forget(id);
-    }
-
     /// A server is gone from the engine: the sockets to it must be gone too.
-    fn forget(&mut self, id: ServerId) {
-        if self.ports.remove(&id).is_some_and(|port| port.link().is_some()) {
+    pub(super) fn forget(&mut self, id: ServerId) {
+        if self
+            .ports
+            .remove(&id)
+            .is_some_and(|port| port.link().is_some())
+        {
             self.ledger
                 .report(format!("hung up: there is a link to {id:?}, which is gone"));
         }
@@ -207,7 +106,11 @@ impl ClientNode {
         }
         match packet.what {
             What::Accepted { misnamed } => {
-                let Line::Dialling { link, over: Ok(over) } = port.line else {
+                let Line::Dialling {
+                    link,
+                    over: Ok(over),
+                } = port.line
+                else {
                     return;
                 };
                 let first = [Duration::ZERO, self.dice.ms(0, 20)];
@@ -235,7 +138,16 @@ impl ClientNode {
                 unreachable!("servers say no such thing")
             }
         }
-        self.drain(now);
+        self.drain_soon(now);
+    }
+
+    /// At once, or after a few more messages have come.
+    fn drain_soon(&mut self, now: Instant) {
+        if self.dice.happens(80) {
+            self.drain(now);
+        } else if self.drain_at.is_none() {
+            self.drain_at = Some(now + self.dice.ms(0, 2));
+        }
     }
 
     pub(crate) fn handle_link(&mut self, host: HostId, change: LinkChange, now: Instant) {
@@ -249,7 +161,7 @@ impl ClientNode {
                 let lost = self.ports.iter().find(over).map(|(id, _)| *id);
                 if let Some(id) = lost {
                     self.lose(id, now);
-                    self.drain(now);
+                    self.drain_soon(now);
                 }
             }
         }
@@ -277,7 +189,8 @@ impl ClientNode {
             self.keep_line(id, now);
         }
         let due = self.engine.next_deadline().is_some_and(|at| at <= now);
-        if due {
+        // Once in a while for nothing, as after a wake-up that had another reason.
+        if due || self.dice.happens(5) {
             self.engine.handle_timeout(now);
         }
         self.drain(now);
@@ -318,7 +231,8 @@ impl ClientNode {
         };
         let lines = self.ports.values().filter_map(of_line);
         let added = self.added_again_at.iter().flatten().copied();
-        lines.chain(added).chain(self.engine.next_deadline()).min()
+        let own = lines.chain(added).chain(self.drain_at);
+        own.chain(self.engine.next_deadline()).min()
     }
 
     /// Told to end: nothing may stay open.
@@ -333,11 +247,13 @@ impl ClientNode {
     }
 
     /// After each input, or group of inputs: does what the engine wants done, and holds it against what must be.
-    fn drain(&mut self, now: Instant) {
+    pub(super) fn drain(&mut self, now: Instant) {
+        self.drain_at = None;
         while let Some(action) = self.engine.poll_action(now) {
             if self.requests.acts_too_much(now) {
-                self.ledger
-                    .report(format!("at rest: too much in a second, the last {action:?}"));
+                self.ledger.report(format!(
+                    "at rest: too much in a second, the last {action:?}"
+                ));
                 break;
             }
             self.carry_out(action, now);
@@ -347,8 +263,9 @@ impl ClientNode {
         }
         if self.engine.outstanding() != self.requests.open() {
             let (here, there) = (self.requests.open(), self.engine.outstanding());
-            self.ledger
-                .report(format!("ends once: {here} are open, the engine has {there}"));
+            self.ledger.report(format!(
+                "ends once: {here} are open, the engine has {there}"
+            ));
         }
         if let Some(first) = self.requests.first_deadline()
             && self.engine.next_deadline().is_none_or(|at| at > first)
@@ -357,125 +274,6 @@ impl ClientNode {
                 .report("at rest: the next deadline is after that of a request".into());
         }
         self.requests.check_budget(now);
-    }
-
-    fn carry_out(&mut self, action: Action, now: Instant) {
-        match action {
-            Action::Dial { server } => self.dial(server, now),
-            Action::HangUp { server } => {
-                if let Some(port) = self.ports.get_mut(&server) {
-                    port.line = Line::Down;
-                }
-                self.requests.lost(server);
-            }
-            Action::Ping { server } => match self.way(server, now) {
-                Ok((host, link)) => {
-                    let ping = vec![b"PING".to_vec()];
-                    self.say(host, link, What::Ask(ping, None));
-                }
-                Err(failure) => self.engine.handle_ping_failed(server, failure, now),
-            },
-            Action::AskName { server } => {
-                let Some(port) = self.ports.get_mut(&server) else {
-                    return;
-                };
-                let (host, link) = (port.host, port.link());
-                if link.is_none() || std::mem::replace(&mut port.asked, link) == link {
-                    self.ledger
-                        .report(format!("linked: {server:?} is asked for its name again"));
-                }
-                self.say(host, link.unwrap_or_default(), What::WhoAreYou);
-            }
-            Action::Send {
-                server,
-                id,
-                attempt,
-            } => self.send(server, id, attempt, now),
-        }
-    }
-
-    fn dial(&mut self, server: ServerId, now: Instant) {
-        self.requests.lost(server);
-        self.last_link += 1;
-        let link = self.life << 32 | self.last_link;
-        let Some(port) = self.ports.get_mut(&server) else {
-            self.ledger
-                .report(format!("hung up: {server:?} is dialled, and gone"));
-            return;
-        };
-        let host = port.host;
-        let over = self.connections[host].ok_or(now + REFUSAL_TAKES);
-        port.line = Line::Dialling { link, over };
-        if over.is_ok() {
-            self.say(host, link, What::Dial);
-        }
-    }
-
-    /// Where a message to a server would go, and over which link, or why it cannot leave.
-    fn way(&mut self, server: ServerId, now: Instant) -> Result<(HostId, u64), SendFailure> {
-        let port = self.ports.get(&server);
-        let Some((host, Line::Up { link, routable_at, .. })) = port.map(|p| (p.host, &p.line))
-        else {
-            self.ledger
-                .report(format!("linked: something goes to {server:?} without a link"));
-            return Err(SendFailure::Unreachable);
-        };
-        if self.jammed_until[host].is_some_and(|until| now < until) {
-            return Err(SendFailure::Full);
-        }
-        let by_name = self.shape.config.model == Model::Three;
-        if by_name && routable_at.is_none_or(|at| now < at) {
-            return Err(SendFailure::Unreachable);
-        }
-        Ok((host, *link))
-    }
-
-    fn send(&mut self, server: ServerId, id: RequestId, attempt: u32, now: Instant) {
-        let way = self.way(server, now);
-        if let Err(broken) = self.requests.may_send(server, id, now) {
-            self.ledger.report(broken);
-        }
-        let (host, link) = match way {
-            Ok(way) => way,
-            Err(failure) => {
-                self.engine.handle_send_failed(server, id, failure, now);
-                return;
-            }
-        };
-        if self.ports.get(&server).is_some_and(|port| port.leaving) {
-            self.ledger
-                .report(format!("linked: {id:?} goes to {server:?}, which is drained"));
-        }
-        self.check_doubling(server, id);
-        let (Some(head), Some(body)) = (self.engine.head(id, attempt), self.engine.body(id)) else {
-            self.ledger
-                .report(format!("ends once: {id:?} is sent, and has no body"));
-            return;
-        };
-        let mut frames: Vec<_> = head.frames().map(<[u8]>::to_vec).collect();
-        frames.push(body.encode());
-        let copied = Copied {
-            body: *body,
-            attempt,
-        };
-        self.requests.sent(server, id, attempt);
-        self.say(host, link, What::Ask(frames, Some(copied)));
-    }
-
-    /// A server that has not answered gets no second copy while there is another one that has none.
-    fn check_doubling(&self, server: ServerId, id: RequestId) {
-        if self.shape.config.model == Model::Two || !self.requests.is_out_at(server, id) {
-            return;
-        }
-        let other = |(other, port): (&ServerId, &Port)| {
-            let liveness = self.engine.server(*other).map(|stats| stats.liveness);
-            liveness == Some(Liveness::Live) && port.is_up() && !self.requests.is_out_at(*other, id)
-        };
-        if self.ports.iter().any(other) {
-            self.ledger.report(format!(
-                "no doubling: {id:?} goes to {server:?} again, and another server is live"
-            ));
-        }
     }
 
     fn note(&mut self, event: Event<Option<Body>>, now: Instant) {
@@ -503,7 +301,7 @@ impl ClientNode {
         }
     }
 
-    fn say(&mut self, to: HostId, link: u64, what: What) {
+    pub(super) fn say(&mut self, to: HostId, link: u64, what: What) {
         self.last_serial += 1;
         let message = Packet {
             link,
@@ -518,7 +316,7 @@ impl ClientNode {
     }
 }
 
-fn add_server(
+pub(crate) fn add_server(
     engine: &mut Engine<Body, Option<Body>>,
     shape: &Shape,
     host: HostId,

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use freelance::Model;
 use reactor::sim::{self, HostId, Life, LinkChange, Scenario, Step, World, ms};
 
-use crate::client::{ClientNode, Wish};
+use crate::client::ClientNode;
 use crate::ledger::{Ended, Ledger, Total};
 use crate::packet::Packet;
 use crate::server::{LONGEST_MOOD, Mood, ServerNode};
 use crate::shape::{SERVERS, Shape};
+use crate::wishes::Wish;
 
 /// From then on no fault begins or lasts, but for moods.
 pub(crate) const QUIET_FROM: Duration = ms(4000);
@@ -41,8 +42,10 @@ pub(crate) fn well_from() -> Duration {
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) total: Total,
-    /// Copies sent for a thousand requests, of each run.
-    pub(crate) amplification: Vec<u64>,
+    /// Copies sent for a thousand requests, of each run with clients of models 1 and 3.
+    pub(crate) one_by_one: Vec<u64>,
+    /// The same of model 2.
+    pub(crate) volleys: Vec<u64>,
     /// Requests that were made when all was well, and had to succeed.
     pub(crate) judged: u64,
 }
@@ -63,11 +66,28 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// In model 2 each server gets a copy of each request. In the others all servers together get one.
+    fn check_load(&self, total: &Total) -> Result<(), String> {
+        let most = (total.submitted + total.refused) as f64 + total.budget;
+        let got = match self.shape.config.model {
+            Model::One | Model::Three => total.copies,
+            Model::Two => self.ledger.most_received(),
+        };
+        if got as f64 > most + 1e-3 {
+            return Err(format!(
+                "bounded load: {got} copies of {} requests, {most:.1} at most",
+                total.submitted
+            ));
+        }
+        Ok(())
+    }
+
     /// Looks at a request that ended.
     fn check(&self, ended: &Ended, now: Duration) -> Result<(), String> {
         // The client's clock may be off by a hundredth.
         let since = now.saturating_sub(ended.waited * 102 / 100);
-        let excused = self.shape.ill_for_ever && !ended.body.idempotent;
+        let excused =
+            self.shape.servers_stay_ill && (self.shape.is_thrifty || !ended.body.idempotent);
         if since < well_from() || ended.timeout < self.shape.enough() || excused {
             return Ok(());
         }
@@ -114,27 +134,25 @@ impl Scenario for Fleet<'_> {
             if let Some(Host::Client(client)) = world.node(host) {
                 total.add(&client.total());
                 if let Some(server) = client.leaving() {
-                    return Err(format!("linked: {server:?} was to be drained, and is there"));
+                    return Err(format!(
+                        "linked: {server:?} was to be drained, and is there"
+                    ));
                 }
             }
         }
         if let Some(broken) = self.ledger.broken() {
             return Err(broken);
         }
-        // In model 2 each server gets a copy of each; in the others the copies of a request are for all servers.
-        let most = (total.submitted + total.refused) as f64 + total.budget;
-        let received = self.ledger.most_received();
-        if received as f64 > most + 1e-3 {
-            return Err(format!(
-                "bounded load: a server got {received} copies of {} requests, {most:.1} at most",
-                total.submitted
-            ));
-        }
+        self.check_load(&total)?;
         let mut tally = self.tally.borrow_mut();
         tally.total.add(&total);
         if total.submitted > 0 {
             let permille = total.copies * 1000 / total.submitted;
-            tally.amplification.push(permille);
+            let of_kind = match self.shape.config.model {
+                Model::One | Model::Three => &mut tally.one_by_one,
+                Model::Two => &mut tally.volleys,
+            };
+            of_kind.push(permille);
         }
         Ok(())
     }

@@ -13,10 +13,12 @@ mod dice;
 mod fleet;
 mod ledger;
 mod line;
+mod outgoing;
 mod packet;
 mod requests;
 mod server;
 mod shape;
+mod wishes;
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -24,10 +26,10 @@ use std::time::Duration;
 use freelance::Model;
 use reactor::sim::{Counts, Faults, Kind, Link, Load, Search, SearchError, Seeds, Sim, ms};
 
-use crate::client::Wish;
 use crate::fleet::{Ask, Fleet, QUIET_FROM, Tally, well_from};
 use crate::server::{LONGEST_MOOD, MOODS};
 use crate::shape::{CLIENTS, MOST_CLIENTS, SERVERS, Shape};
+use crate::wishes::Wish;
 
 const SEEDS: u64 = 5_000;
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -125,15 +127,18 @@ fn search(run: Run, shape: impl Fn(u64) -> Shape) -> (Counts, Tally) {
             .run(seeds, |seed| Fleet::new(shape(seed), &tally));
     let counts = result.unwrap_or_else(|error| panic!("{error}"));
     let mut tally = tally.into_inner();
-    tally.amplification.sort_unstable();
     println!("{counts}\n{:?}", tally.total);
-    println!(
-        "{} requests judged; copies for 1000 requests: {} at most, {} in the median run",
-        tally.judged,
-        tally.amplification.last().copied().unwrap_or(0),
-        tally.amplification.get(tally.amplification.len() / 2).copied().unwrap_or(0),
-    );
+    println!("{} requests had to succeed", tally.judged);
+    say_amplification("one by one", &mut tally.one_by_one);
+    say_amplification("in volleys", &mut tally.volleys);
     (counts, tally)
+}
+
+fn say_amplification(how: &str, permille: &mut [u64]) {
+    permille.sort_unstable();
+    if let (Some(most), Some(median)) = (permille.last(), permille.get(permille.len() / 2)) {
+        println!("copies for 1000 requests, {how}: {most} at most, {median} in the median run");
+    }
 }
 
 fn usual(model: Model) -> (Counts, Tally) {
@@ -181,5 +186,19 @@ fn one_server_that_is_well_is_enough() {
         every: ms(150),
         faults: illnesses(CLIENTS),
     };
-    search(run, |seed| Shape::draw(any_model(seed), CLIENTS, seed).able());
+    search(run, |seed| {
+        Shape::draw(any_model(seed), CLIENTS, seed).able()
+    });
+}
+
+#[test]
+fn an_outage_does_not_bring_down_the_server_that_is_left() {
+    let run = Run {
+        clients: CLIENTS,
+        every: ms(150),
+        faults: illnesses(CLIENTS),
+    };
+    search(run, |seed| {
+        Shape::draw(any_model(seed), CLIENTS, seed).thrifty()
+    });
 }

@@ -63,7 +63,9 @@ pub(crate) enum What {
     /// An attempt at a link.
     Dial,
     /// The handshake is complete. A server that is misnamed cannot be reached by the address that was dialled.
-    Accepted { misnamed: bool },
+    Accepted {
+        misnamed: bool,
+    },
     /// The server ends the link.
     Closed,
     /// A heartbeat of the transport, or the answer to one.
@@ -89,7 +91,12 @@ impl fmt::Display for Packet {
             What::Name(name) => write!(f, "I am {name}")?,
             What::Ask(frames, _) | What::Answer(frames, _) => write_frames(f, frames)?,
         }
-        write!(f, " on link {}.{}", self.link >> 32, self.link & 0xffff_ffff)
+        write!(
+            f,
+            " on link {}.{}",
+            self.link >> 32,
+            self.link & 0xffff_ffff
+        )
     }
 }
 

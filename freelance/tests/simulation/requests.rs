@@ -104,7 +104,10 @@ impl Requests {
         let overdue = |open: &&Open| open.deadline <= now;
         let open = self.open.values().find(overdue)?;
         let late = now - open.deadline;
-        Some(format!("{:?} is open {late:?} after its deadline", open.body))
+        Some(format!(
+            "{:?} is open {late:?} after its deadline",
+            open.body
+        ))
     }
 
     pub(crate) fn next_body(&mut self, idempotent: bool) -> Body {

@@ -22,7 +22,9 @@ pub(crate) struct Shape {
     pub(crate) most_at_once: u64,
     pub(crate) timeout_ms: (u64, u64),
     /// All servers but the first may stay ill.
-    pub(crate) ill_for_ever: bool,
+    pub(crate) servers_stay_ill: bool,
+    /// Its budget does not last through an outage.
+    pub(crate) is_thrifty: bool,
 }
 
 impl Shape {
@@ -55,11 +57,12 @@ impl Shape {
             idempotent_percent: dice.one_of([0, 70, 70, 100]),
             most_at_once: dice.one_of([1, 1, 4]),
             timeout_ms: dice.one_of([(50, 1500), (1000, 1500), (1, 300)]),
-            ill_for_ever: false,
+            servers_stay_ill: false,
+            is_thrifty: false,
         }
     }
 
-    /// Clients that can do what they are for: their requests have time for more than one attempt, and can be paid for.
+    /// For servers that stay ill: requests have time for more than one attempt, and these can be paid for.
     pub(crate) fn able(mut self) -> Self {
         self.config.attempt_timeout = self.config.attempt_timeout.min(ms(200));
         self.config.max_attempts = 5;
@@ -68,13 +71,30 @@ impl Shape {
             ..Budget::default()
         };
         self.timeout_ms = (1000, 1500);
-        self.ill_for_ever = true;
+        self.servers_stay_ill = true;
         self
+    }
+
+    /// The same with a budget that an outage uses up, and with hedging.
+    pub(crate) fn thrifty(self) -> Self {
+        let mut shape = self.able();
+        shape.config.budget = Budget {
+            burst: 10,
+            per_request: 0.2,
+            per_second: 2.0,
+        };
+        shape.config.hedge = Some(Hedge::default());
+        shape.is_thrifty = true;
+        shape
     }
 
     /// A request with this much time succeeds once all is well.
     pub(crate) fn enough(&self) -> Duration {
-        if self.ill_for_ever { ms(1000) } else { ms(300) }
+        if self.servers_stay_ill {
+            ms(1000)
+        } else {
+            ms(300)
+        }
     }
 
     pub(crate) fn tier(&self, server: HostId) -> u32 {
