@@ -23,7 +23,9 @@ struct Open {
     possible: u32,
     /// Copies that were refused: they do not count towards the most that may be sent.
     refused: u64,
-    /// Which attempt its first copies were.
+    /// Refused copies whose place no other has taken yet.
+    to_replace: u64,
+    /// Which attempt its first copies were that not all were refused.
     first_volley: Option<u32>,
 }
 
@@ -38,8 +40,8 @@ pub(crate) struct Requests {
     last_number: u64,
     submitted: u64,
     copies: u64,
-    /// Copies that are free: those of first volleys, and those in the place of a refused one.
-    free: u64,
+    /// Copies that are neither of a first volley nor in the place of a refused one.
+    paid: u64,
     refused: u64,
     cancelled: u64,
     pub(crate) drained: u64,
@@ -71,7 +73,7 @@ impl Requests {
             last_number: 0,
             submitted: 0,
             copies: 0,
-            free: 0,
+            paid: 0,
             refused: 0,
             cancelled: 0,
             drained: 0,
@@ -130,6 +132,7 @@ impl Requests {
             out: Vec::new(),
             possible: 0,
             refused: 0,
+            to_replace: 0,
             first_volley: None,
         };
         if self.open.insert(id, open).is_some() {
@@ -179,8 +182,10 @@ impl Requests {
         let first = open.first_volley.is_none();
         let volley = *open.first_volley.get_or_insert(attempt);
         let of_volley = self.model == Model::Two && open.body.idempotent && volley == attempt;
-        if first || of_volley {
-            self.free += 1;
+        let replaces = !first && !of_volley && open.to_replace > 0;
+        open.to_replace -= u64::from(replaces);
+        if !first && !of_volley && !replaces {
+            self.paid += 1;
         }
         open.out.push((server, attempt));
         open.possible += 1;
@@ -201,8 +206,13 @@ impl Requests {
             open.out.remove(at);
             open.possible -= 1;
             open.refused += 1;
-            self.free += 1;
+            open.to_replace += 1;
             self.refused += 1;
+            if open.possible == 0 {
+                // Nobody has taken it: it begins anew, with a volley in model 2.
+                open.first_volley = None;
+                open.to_replace = 0;
+            }
         }
     }
 
@@ -284,7 +294,7 @@ impl Requests {
 
     pub(crate) fn check_budget(&mut self, now: Instant) {
         self.now = now;
-        let paid = self.copies.saturating_sub(self.free) as f64;
+        let paid = self.paid as f64;
         let budget = self.budget(now);
         // A millionth of a token is what the sums of floating point may be off.
         if paid > budget + 1e-6 {
