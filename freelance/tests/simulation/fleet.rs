@@ -38,14 +38,22 @@ pub(crate) fn well_from() -> Duration {
     QUIET_FROM + LONGEST_MOOD + Shape::link_recovers_in()
 }
 
+/// Copies for a thousand requests of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amplification {
+    pub(crate) sent: u64,
+    /// Those that no server refused.
+    pub(crate) taken: u64,
+}
+
 /// What all runs of a search did, to be told at its end.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) total: Total,
-    /// Copies sent for a thousand requests, of each run with clients of models 1 and 3.
-    pub(crate) one_by_one: Vec<u64>,
-    /// The same of model 2.
-    pub(crate) volleys: Vec<u64>,
+    /// Of each run with clients of models 1 and 3.
+    pub(crate) one_by_one: Vec<Amplification>,
+    /// Of each run with clients of model 2.
+    pub(crate) volleys: Vec<Amplification>,
     /// Requests that were made when all was well, and had to succeed.
     pub(crate) judged: u64,
 }
@@ -147,12 +155,16 @@ impl Scenario for Fleet<'_> {
         let mut tally = self.tally.borrow_mut();
         tally.total.add(&total);
         if total.submitted > 0 {
-            let permille = total.copies * 1000 / total.submitted;
+            let permille = |copies| copies * 1000 / total.submitted;
+            let amplification = Amplification {
+                sent: permille(total.copies),
+                taken: permille(total.copies - total.refused),
+            };
             let of_kind = match self.shape.config.model {
                 Model::One | Model::Three => &mut tally.one_by_one,
                 Model::Two => &mut tally.volleys,
             };
-            of_kind.push(permille);
+            of_kind.push(amplification);
         }
         Ok(())
     }

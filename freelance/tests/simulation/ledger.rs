@@ -8,18 +8,21 @@
 //! - **Its own reply**: what a request ends with is what it was sent with, and some server did execute it.
 //! - **At most once**: a request that is not idempotent is executed by one server, once; and no second copy leaves
 //!   while the first may have been executed.
-//! - **Certainly not**: what ended by `NoServer` was executed by nobody, and will not be.
-//! - **Paid**: copies that are not free are at most burst + per request × requests + per second × time.
+//! - **Certainly not**: what ended by `NoServer` was executed by nobody, and will not be; what ended by `Unknown` may
+//!   have been.
+//! - **Paid**: copies are at most burst + per request × requests + per second × time, but for those of first volleys and
+//!   those in the place of a refused one.
+//! - **Bounded**: as many requests are taken on as may be under way, and no more; none takes more attempts than it may.
 //! - **Not too late**: nothing is sent at or after its deadline.
-//! - **Linked**: nothing is sent to a server that there is no link to, or that is being drained; and who was drained is
-//!   gone.
-//! - **No doubling**: no second copy goes to a server that has not answered the first, while there is another one.
+//! - **Linked**: nothing is sent to a server that there is no link to, or that is being drained; who was drained is
+//!   gone; and on no link is a name asked for twice.
+//! - **No doubling**: no second copy goes to a server that has not answered the first, while another one is live.
 //! - **At rest**: when a client was drained, its next deadline is to come, is not after the deadline of any request, and
 //!   what it does in a second is bounded.
 //! - **Hung up**: of a server that was removed, no link is left.
 //! - **Succeeds**: when all faults are over, and links had the time to come back ([`crate::fleet::well_from`]), each
-//!   request that has 300 ms is answered, be it idempotent or not. Where servers stay ill for ever and one is well, each
-//!   idempotent request is that has a second, of which two attempts may be in vain, and can be paid for.
+//!   request that has 300 ms is answered, be it idempotent or not. Where servers stay ill for ever and one is well,
+//!   each idempotent request is that has a second, and tokens for two attempts that may be in vain.
 //! - **Bounded load**: a server gets at most what was asked for, what was paid, and what was refused.
 
 use std::cell::RefCell;

@@ -26,7 +26,8 @@ use std::time::Duration;
 use freelance::Model;
 use reactor::sim::{Counts, Faults, Kind, Link, Load, Search, SearchError, Seeds, Sim, ms};
 
-use crate::fleet::{Ask, Fleet, QUIET_FROM, Tally, well_from};
+use crate::fleet::{Amplification, Ask, Fleet, QUIET_FROM, Tally, well_from};
+use crate::ledger::Total;
 use crate::server::{LONGEST_MOOD, MOODS};
 use crate::shape::{CLIENTS, MOST_CLIENTS, SERVERS, Shape};
 use crate::wishes::Wish;
@@ -126,79 +127,186 @@ fn search(run: Run, shape: impl Fn(u64) -> Shape) -> (Counts, Tally) {
         Search::new(sim(run.clients, run.every), run.faults)
             .run(seeds, |seed| Fleet::new(shape(seed), &tally));
     let counts = result.unwrap_or_else(|error| panic!("{error}"));
-    let mut tally = tally.into_inner();
+    let tally = tally.into_inner();
     println!("{counts}\n{:?}", tally.total);
     println!("{} requests had to succeed", tally.judged);
-    say_amplification("one by one", &mut tally.one_by_one);
-    say_amplification("in volleys", &mut tally.volleys);
+    say_amplification("one by one", &tally.one_by_one);
+    say_amplification("in volleys", &tally.volleys);
     (counts, tally)
 }
 
-fn say_amplification(how: &str, permille: &mut [u64]) {
-    permille.sort_unstable();
-    if let (Some(most), Some(median)) = (permille.last(), permille.get(permille.len() / 2)) {
-        println!("copies for 1000 requests, {how}: {most} at most, {median} in the median run");
+fn say_amplification(how: &str, runs: &[Amplification]) {
+    let of = |what: &dyn Fn(&Amplification) -> u64| {
+        let mut permille: Vec<_> = runs.iter().map(what).collect();
+        permille.sort_unstable();
+        (
+            permille.last().copied(),
+            permille.get(runs.len() / 2).copied(),
+        )
+    };
+    let sent = of(&|run| run.sent);
+    if let ((Some(most), Some(median)), (Some(most_taken), Some(median_taken))) =
+        (sent, of(&|run| run.taken))
+    {
+        println!(
+            "copies for 1000 requests, {how}: {most} at most, {median} in the median run; \
+             not refused {most_taken} and {median_taken}"
+        );
     }
 }
 
-fn usual(model: Model) -> (Counts, Tally) {
+/// A search that met nothing has shown nothing. A single seed need not meet anything.
+fn assert_met((counts, tally): &(Counts, Tally)) {
+    if counts.runs < SEEDS {
+        return;
+    }
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Die);
+    for kind in kinds {
+        assert!(counts.faults(kind) >= 100, "{kind:?}: {counts}");
+    }
+    let effects = [
+        counts.lost,
+        counts.cut,
+        counts.duplicated,
+        counts.waited,
+        counts.undelivered,
+    ];
+    assert!(effects.iter().all(|times| *times >= 100), "{counts}");
+    let total = &tally.total;
+    let met = [
+        total.refused,
+        total.retries,
+        total.unpaid,
+        total.late,
+        total.foreign,
+        total.send_failed,
+        total.panics,
+        total.ejected,
+        total.drained,
+        total.failed,
+        total.cancelled,
+        tally.judged,
+    ];
+    assert!(met.iter().all(|times| *times >= 100), "{total:?}");
+    assert!(total.lives > counts.runs, "{total:?}");
+}
+
+fn usual(model: Model) -> Tally {
     let run = Run {
         clients: CLIENTS,
-        every: ms(150),
+        every: ms(200),
         faults: faults(CLIENTS),
     };
-    search(run, |seed| Shape::draw(model, CLIENTS, seed))
+    let met = search(run, |seed| Shape::draw(model, CLIENTS, seed));
+    assert_met(&met);
+    met.1
 }
 
 fn any_model(seed: u64) -> Model {
     [Model::One, Model::Two, Model::Three][(seed % 3) as usize]
 }
 
+/// A single seed need not meet anything.
+fn assert_many(tally: &Tally, times: u64) {
+    assert!(
+        tally.total.lives < SEEDS || times >= 100,
+        "{:?}",
+        tally.total
+    );
+}
+
 #[test]
 fn model_1_keeps_its_word_whatever_goes_wrong() {
-    usual(Model::One);
+    let tally = usual(Model::One);
+    assert_many(&tally, tally.total.hedges_won);
 }
 
 #[test]
 fn model_2_keeps_its_word_whatever_goes_wrong() {
-    usual(Model::Two);
+    let tally = usual(Model::Two);
+    assert_many(&tally, tally.total.late);
 }
 
 #[test]
 fn model_3_keeps_its_word_whatever_goes_wrong() {
-    usual(Model::Three);
+    let tally = usual(Model::Three);
+    assert_many(&tally, tally.total.hedges_won);
+    assert_many(&tally, tally.total.misnamed);
 }
 
 #[test]
 fn a_crowd_of_clients_keeps_its_word_too() {
     let run = Run {
         clients: MOST_CLIENTS,
-        every: ms(300),
+        every: ms(400),
         faults: faults(MOST_CLIENTS),
     };
-    search(run, |seed| Shape::draw(any_model(seed), MOST_CLIENTS, seed));
+    let met = search(run, |seed| Shape::draw(any_model(seed), MOST_CLIENTS, seed));
+    assert_met(&met);
+}
+
+/// Half of the seeds have clients that can pay for what it takes, whose requests must all succeed; the other half have
+/// such as cannot, which must not make the outage worse.
+#[test]
+fn one_server_that_is_well_is_enough_and_is_not_brought_down() {
+    let run = Run {
+        clients: CLIENTS,
+        every: ms(200),
+        faults: illnesses(CLIENTS),
+    };
+    let met = search(run, |seed| {
+        let shape = Shape::draw(any_model(seed), CLIENTS, seed);
+        if seed / 3 % 2 == 0 {
+            shape.able()
+        } else {
+            shape.thrifty()
+        }
+    });
+    assert_met(&met);
+}
+
+/// Runs once, without faults, or with those that a seed draws.
+fn run(model: Model, seed: u64, faulty: bool) -> (reactor::sim::Run, Tally) {
+    let tally = RefCell::default();
+    let sim = sim(CLIENTS, ms(150));
+    let schedule = match faulty {
+        true => faults(CLIENTS).draw(seed, &sim).unwrap(),
+        false => Vec::new(),
+    };
+    let fleet = Fleet::new(Shape::draw(model, CLIENTS, seed), &tally);
+    let run = sim.run(seed, &schedule, fleet).unwrap();
+    (run, tally.into_inner())
 }
 
 #[test]
-fn one_server_that_is_well_is_enough() {
-    let run = Run {
-        clients: CLIENTS,
-        every: ms(150),
-        faults: illnesses(CLIENTS),
-    };
-    search(run, |seed| {
-        Shape::draw(any_model(seed), CLIENTS, seed).able()
-    });
+fn without_faults_each_request_takes_one_copy_or_one_for_each_server() {
+    for model in [Model::One, Model::Two, Model::Three] {
+        for seed in 0..20 {
+            let (run, tally) = run(model, seed, false);
+            assert_eq!(run.broken, None);
+            let Total {
+                submitted,
+                copies,
+                hedges,
+                failed,
+                ..
+            } = tally.total;
+            assert!(failed == 0 || Shape::draw(model, CLIENTS, seed).timeout_ms.0 < 50);
+            let most = match model {
+                Model::One | Model::Three => submitted + hedges,
+                Model::Two => submitted * SERVERS as u64,
+            };
+            assert!(copies <= most, "{:?}", tally.total);
+        }
+    }
 }
 
 #[test]
-fn an_outage_does_not_bring_down_the_server_that_is_left() {
-    let run = Run {
-        clients: CLIENTS,
-        every: ms(150),
-        faults: illnesses(CLIENTS),
-    };
-    search(run, |seed| {
-        Shape::draw(any_model(seed), CLIENTS, seed).thrifty()
-    });
+fn a_seed_replays_byte_for_byte() {
+    for model in [Model::One, Model::Two, Model::Three] {
+        let (first, _) = run(model, 17, true);
+        let (again, _) = run(model, 17, true);
+        assert_eq!(first.timeline.to_string(), again.timeline.to_string());
+        assert_eq!(first.counts, again.counts);
+    }
 }

@@ -78,12 +78,13 @@ impl ClientNode {
             ));
             return Err(SendFailure::Unreachable);
         };
-        if self.jammed_until[host].is_some_and(|until| now < until) {
-            return Err(SendFailure::Full);
-        }
         let by_name = self.shape.config.model == Model::Three;
         if by_name && routable_at.is_none_or(|at| now < at) {
             return Err(SendFailure::Unreachable);
+        }
+        // Only a peer that is known has a queue to be full.
+        if self.jammed_until[host].is_some_and(|until| now < until) {
+            return Err(SendFailure::Full);
         }
         Ok((host, *link))
     }

@@ -8,7 +8,7 @@ use reactor::sim::{HostId, ms};
 use crate::dice::Dice;
 
 pub(crate) const SERVERS: usize = 3;
-pub(crate) const CLIENTS: usize = 4;
+pub(crate) const CLIENTS: usize = 3;
 pub(crate) const MOST_CLIENTS: usize = 8;
 
 #[derive(Clone, Debug)]
