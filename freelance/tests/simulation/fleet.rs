@@ -27,7 +27,7 @@ pub(crate) enum Ask {
 }
 
 pub(crate) enum Host {
-    Server(ServerNode),
+    Server(Box<ServerNode>),
     Client(Box<ClientNode>),
     /// This run has fewer clients than hosts for them.
     Nobody,
@@ -118,7 +118,11 @@ impl Scenario for Fleet<'_> {
     fn start(&mut self, life: Life, now: Instant) -> Host {
         let ledger = self.ledger.clone();
         match life.host.checked_sub(SERVERS) {
-            None => Host::Server(ServerNode::new(self.shape.config.model, life, ledger)),
+            None => Host::Server(Box::new(ServerNode::new(
+                self.shape.config.model,
+                life,
+                ledger,
+            ))),
             Some(client) if client < self.shape.clients => {
                 Host::Client(Box::new(ClientNode::new(&self.shape, life, ledger, now)))
             }

@@ -122,7 +122,7 @@ struct Run {
 
 fn search(run: Run, shape: impl Fn(u64) -> Shape) -> (Counts, Tally) {
     let tally = RefCell::default();
-    let seeds = Seeds::from_env(SEEDS).unwrap();
+    let seeds = Seeds::from_env(SEEDS).expect("the environment names numbers");
     let result: Result<Counts, SearchError<Ask>> =
         Search::new(sim(run.clients, run.every), run.faults)
             .run(seeds, |seed| Fleet::new(shape(seed), &tally));
@@ -270,11 +270,13 @@ fn run(model: Model, seed: u64, faulty: bool) -> (reactor::sim::Run, Tally) {
     let tally = RefCell::default();
     let sim = sim(CLIENTS, ms(150));
     let schedule = match faulty {
-        true => faults(CLIENTS).draw(seed, &sim).unwrap(),
+        true => faults(CLIENTS)
+            .draw(seed, &sim)
+            .expect("there are faults to draw"),
         false => Vec::new(),
     };
     let fleet = Fleet::new(Shape::draw(model, CLIENTS, seed), &tally);
-    let run = sim.run(seed, &schedule, fleet).unwrap();
+    let run = sim.run(seed, &schedule, fleet).expect("the world can be");
     (run, tally.into_inner())
 }
 
