@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use freelance::engine::{Engine, Event};
-use freelance::{Model, ServerId};
+use freelance::{Liveness, Model, ServerId};
 use reactor::sim::{self, HostId, Life, LinkChange};
 
 use crate::dice::Dice;
@@ -70,6 +70,17 @@ impl ClientNode {
     pub(crate) fn leaving(&self) -> Option<ServerId> {
         let leaving = self.ports.iter().find(|(_, port)| port.leaving);
         leaving.map(|(id, _)| *id)
+    }
+
+    /// A server that is missing, or taken for something else than live.
+    pub(crate) fn lost_servers(&self) -> Option<String> {
+        let mut servers = self.engine.servers();
+        let lost = servers.find(|server| server.liveness != Liveness::Live);
+        match lost {
+            Some(server) => Some(format!("{} is {:?}", server.endpoint, server.liveness)),
+            None if self.ports.len() < SERVERS => Some("not all servers are known".into()),
+            None => None,
+        }
     }
 
     /// What this life adds to the sums.

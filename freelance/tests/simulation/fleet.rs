@@ -150,6 +150,11 @@ impl Scenario for Fleet<'_> {
                         "linked: {server:?} was to be drained, and is there"
                     ));
                 }
+                if let Some(lost) = client.lost_servers()
+                    && !self.shape.servers_stay_ill
+                {
+                    return Err(format!("comes back: all is well, and {lost}"));
+                }
             }
         }
         if let Some(broken) = self.ledger.broken() {

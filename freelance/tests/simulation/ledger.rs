@@ -23,6 +23,7 @@
 //! - **Succeeds**: when all faults are over, and links had the time to come back ([`crate::fleet::well_from`]), each
 //!   request that has 300 ms is answered, be it idempotent or not. Where servers stay ill for ever and one is well,
 //!   each idempotent request is that has a second, and tokens for two attempts that may be in vain.
+//! - **Comes back**: then each server is live to each client.
 //! - **Bounded load**: a server gets at most what was asked for, what was paid, and what was refused.
 
 use std::cell::RefCell;
