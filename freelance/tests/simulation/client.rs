@@ -33,8 +33,12 @@ pub(crate) struct ClientNode {
     last_serial: u64,
     pub(super) dice: Dice,
     pub(super) ledger: Ledger,
+    /// When some server was live for the first time.
+    pub(super) first_live: Option<Instant>,
     /// The host was busy with other things, and carries out what there is to do then.
     drain_at: Option<Instant>,
+    /// What its clock showed last: what it does takes time now and then.
+    pub(super) now: Instant,
     outputs: VecDeque<sim::Output<Packet>>,
 }
 
@@ -59,7 +63,9 @@ impl ClientNode {
             last_serial: 0,
             dice: Dice::new(life.random),
             ledger,
+            first_live: None,
             drain_at: None,
+            now,
             outputs: VecDeque::new(),
         };
         client.drain(now);
@@ -105,6 +111,7 @@ impl ClientNode {
     }
 
     pub(crate) fn handle_packet(&mut self, from: HostId, packet: Packet, now: Instant) {
+        let now = self.clock(now);
         let current = |(_, port): &(&ServerId, &mut Port)| {
             port.host == from && port.link() == Some(packet.link)
         };
@@ -138,6 +145,7 @@ impl ClientNode {
             What::Name(name) => self.engine.handle_name(id, Some(name), now),
             What::Answer(frames, refuses) => {
                 if let Some(copied) = refuses {
+                    port.trouble = Some(now);
                     self.requests.refused(id, copied);
                 }
                 let take = |body: &[Vec<u8>]| body.last().and_then(|body| Body::decode(body));
@@ -152,6 +160,12 @@ impl ClientNode {
         self.drain_soon(now);
     }
 
+    /// Time does not go back behind what something took.
+    pub(super) fn clock(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
     /// At once, or after a few more messages have come.
     fn drain_soon(&mut self, now: Instant) {
         if self.dice.happens(80) {
@@ -162,6 +176,7 @@ impl ClientNode {
     }
 
     pub(crate) fn handle_link(&mut self, host: HostId, change: LinkChange, now: Instant) {
+        let now = self.clock(now);
         match change {
             LinkChange::Up { connection } => self.connections[host] = Some(connection),
             LinkChange::Down { connection } => {
@@ -188,6 +203,7 @@ impl ClientNode {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let now = self.clock(now);
         for host in 0..SERVERS {
             if self.added_again_at[host].is_some_and(|at| at <= now) {
                 self.added_again_at[host] = None;
@@ -248,6 +264,7 @@ impl ClientNode {
 
     /// Told to end: nothing may stay open.
     pub(crate) fn handle_stop(&mut self, now: Instant) {
+        let now = self.clock(now);
         self.engine.close();
         self.requests.closing();
         self.drain(now);
@@ -260,6 +277,8 @@ impl ClientNode {
     /// After each input, or group of inputs: does what the engine wants done, and holds it against what must be.
     pub(super) fn drain(&mut self, now: Instant) {
         self.drain_at = None;
+        let mut now = self.clock(now);
+        let is_slow = self.dice.happens(5);
         while let Some(action) = self.engine.poll_action(now) {
             if self.requests.acts_too_much(now) {
                 self.ledger.report(format!(
@@ -268,10 +287,19 @@ impl ClientNode {
                 break;
             }
             self.carry_out(action, now);
+            if is_slow {
+                now += self.dice.ms(0, 3);
+                self.now = now;
+            }
         }
         while let Some(event) = self.engine.poll_event() {
             self.note(event, now);
         }
+        self.check_rest(now);
+    }
+
+    /// What must hold when there is nothing more to do.
+    fn check_rest(&mut self, now: Instant) {
         if self.engine.outstanding() != self.requests.open() {
             let (here, there) = (self.requests.open(), self.engine.outstanding());
             self.ledger.report(format!(
@@ -283,6 +311,11 @@ impl ClientNode {
         {
             self.ledger
                 .report("at rest: the next deadline is after that of a request".into());
+        }
+        if let Some((body, servers)) = self.requests.waits(&self.idle_servers(now)) {
+            self.ledger.report(format!(
+                "at once: {body:?} is nowhere, and {servers:?} could have it"
+            ));
         }
         self.requests.check_budget(now);
     }
@@ -306,9 +339,13 @@ impl ClientNode {
                 self.outputs
                     .push_back(sim::Output::Note(format!("{server:?} is {identity}")));
             }
-            Event::Server { server, liveness } => self
-                .outputs
-                .push_back(sim::Output::Note(format!("{server:?} is {liveness:?}"))),
+            Event::Server { server, liveness } => {
+                if liveness == Liveness::Live {
+                    self.first_live.get_or_insert(now);
+                }
+                self.outputs
+                    .push_back(sim::Output::Note(format!("{server:?} is {liveness:?}")));
+            }
         }
     }
 

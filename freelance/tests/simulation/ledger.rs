@@ -17,6 +17,8 @@
 //! - **Linked**: nothing is sent to a server that there is no link to, or that is being drained; who was drained is
 //!   gone; and on no link is a name asked for twice.
 //! - **No doubling**: no second copy goes to a server that has not answered the first, while another one is live.
+//! - **At once**: no request is nowhere while a live server could have it, unless it would have to be paid for; and one
+//!   that must not be sent again ends when its copy is lost.
 //! - **At rest**: when a client was drained, its next deadline is to come, is not after the deadline of any request, and
 //!   what it does in a second is bounded.
 //! - **Hung up**: of a server that was removed, no link is left.

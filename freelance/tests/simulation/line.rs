@@ -32,6 +32,8 @@ pub(crate) struct Port {
     /// Links that are to be asked for a name, at most once each.
     pub(crate) asked: Option<u64>,
     pub(crate) leaving: bool,
+    /// When it last refused something, or could not take it.
+    pub(crate) trouble: Option<Instant>,
 }
 
 impl Port {
@@ -41,6 +43,7 @@ impl Port {
             line: Line::Down,
             asked: None,
             leaving: false,
+            trouble: None,
         }
     }
 

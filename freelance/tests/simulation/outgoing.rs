@@ -1,6 +1,6 @@
 //! How a client does what the engine wants done.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use freelance::engine::{Action, SendFailure};
 use freelance::{Liveness, Model, RequestId, ServerId};
@@ -9,6 +9,9 @@ use reactor::sim::HostId;
 use crate::client::ClientNode;
 use crate::line::{Line, Port, REFUSAL_TAKES};
 use crate::packet::{Copied, What};
+
+/// How long the order in which the first links come up is not to decide who is asked.
+const LONGEST_GRACE: Duration = Duration::from_millis(50);
 
 impl ClientNode {
     pub(super) fn carry_out(&mut self, action: Action, now: Instant) {
@@ -97,6 +100,9 @@ impl ClientNode {
         let (host, link) = match way {
             Ok(way) => way,
             Err(failure) => {
+                if let Some(port) = self.ports.get_mut(&server) {
+                    port.trouble = Some(now);
+                }
                 self.engine.handle_send_failed(server, id, failure, now);
                 return;
             }
@@ -120,6 +126,24 @@ impl ClientNode {
         };
         self.requests.sent(server, id, attempt);
         self.say(host, link, What::Ask(frames, Some(copied)));
+    }
+
+    /// Servers that may get any request, by all that is known here. None while the first links are waited for.
+    pub(super) fn idle_servers(&self, now: Instant) -> Vec<ServerId> {
+        let in_grace = self.first_live.is_none_or(|at| now <= at + LONGEST_GRACE);
+        if in_grace || !self.requests.some_are_nowhere() {
+            return Vec::new();
+        }
+        let liveness = |id| self.engine.server(id).map(|stats| stats.liveness);
+        let rested = |port: &Port| {
+            let rests = self.shape.config.retry_pause;
+            port.trouble.is_none_or(|at| now > at + 2 * rests)
+        };
+        self.ports
+            .iter()
+            .filter(|(id, port)| rested(port) && liveness(**id) == Some(Liveness::Live))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// A server that has not answered gets no second copy while there is another one that has none.

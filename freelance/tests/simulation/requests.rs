@@ -196,6 +196,29 @@ impl Requests {
         out.is_some_and(|mut out| out.any(|(at, _)| *at == server))
     }
 
+    /// Whether no copy of some request is anywhere.
+    pub(crate) fn some_are_nowhere(&self) -> bool {
+        self.open.values().any(|open| open.out.is_empty())
+    }
+
+    /// A request that is nowhere, and could be sent to one of these servers, or must not be sent again and has not
+    /// ended. Copies that are to be paid for count only where there is no end of tokens.
+    pub(crate) fn waits(&self, servers: &[ServerId]) -> Option<(Body, Vec<ServerId>)> {
+        let waits = |open: &&Open| {
+            let nowhere = open.out.is_empty();
+            let may_be_sent = match (open.possible, open.body.idempotent) {
+                (0, _) => true,
+                (_, false) => return nowhere,
+                (copies, true) => {
+                    u64::from(copies) < self.max_attempts && self.budget.burst >= 1024
+                }
+            };
+            nowhere && may_be_sent && !servers.is_empty()
+        };
+        let found = self.open.values().find(waits)?;
+        Some((found.body, servers.to_vec()))
+    }
+
     /// A copy was refused by word. What is refused twice is refused once.
     pub(crate) fn refused(&mut self, server: ServerId, copied: Copied) {
         let Some(open) = self.open.values_mut().find(|o| o.body == copied.body) else {

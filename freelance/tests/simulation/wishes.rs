@@ -27,15 +27,16 @@ pub(crate) enum Wish {
 
 impl ClientNode {
     pub(crate) fn handle_wish(&mut self, wish: Wish, now: Instant) {
+        let now = self.clock(now);
         match wish {
             Wish::Ask => {
                 for _ in 0..1 + self.dice.below(self.shape.most_at_once) {
-                    self.submit(now);
+                    self.submit(self.now);
                 }
             }
             Wish::Rush => {
                 for _ in 0..=self.shape.config.max_outstanding {
-                    self.submit(now);
+                    self.submit(self.now);
                 }
             }
             Wish::CancelOne => {
