@@ -144,9 +144,10 @@ impl ClientNode {
             }
             What::Name(name) => self.engine.handle_name(id, Some(name), now),
             What::Answer(frames, refuses) => {
-                if let Some(copied) = refuses {
+                if let Some(copied) = refuses
+                    && self.requests.refused(id, copied)
+                {
                     port.trouble = Some(now);
-                    self.requests.refused(id, copied);
                 }
                 let take = |body: &[Vec<u8>]| body.last().and_then(|body| Body::decode(body));
                 self.engine.handle_message(id, &frames, take, now);

@@ -26,6 +26,7 @@
 //!   request that has 300 ms is answered, be it idempotent or not. Where servers stay ill for ever and one is well,
 //!   each idempotent request is that has a second, and tokens for two attempts that may be in vain.
 //! - **Comes back**: then each server is live to each client.
+//! - **Rests**: nothing goes to a server that refused something, or could not take it, a retry pause ago.
 //! - **Bounded load**: a server gets at most what was asked for, what was paid, and what was refused.
 
 use std::cell::RefCell;

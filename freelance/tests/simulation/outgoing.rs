@@ -61,6 +61,7 @@ impl ClientNode {
         let host = port.host;
         let over = self.connections[host].ok_or(now + REFUSAL_TAKES);
         port.line = Line::Dialling { link, over };
+        port.trouble = None;
         if over.is_ok() {
             self.say(host, link, What::Dial);
         }
@@ -100,7 +101,7 @@ impl ClientNode {
         let (host, link) = match way {
             Ok(way) => way,
             Err(failure) => {
-                if let Some(port) = self.ports.get_mut(&server) {
+                if let (Some(port), SendFailure::Full) = (self.ports.get_mut(&server), failure) {
                     port.trouble = Some(now);
                 }
                 self.engine.handle_send_failed(server, id, failure, now);
@@ -110,6 +111,12 @@ impl ClientNode {
         if self.ports.get(&server).is_some_and(|port| port.leaving) {
             self.ledger.report(format!(
                 "linked: {id:?} goes to {server:?}, which is drained"
+            ));
+        }
+        let trouble = self.ports.get(&server).and_then(|port| port.trouble);
+        if trouble.is_some_and(|at| now < at + self.shape.config.retry_pause) {
+            self.ledger.report(format!(
+                "rests: {id:?} goes to {server:?}, which just took nothing"
             ));
         }
         self.check_doubling(server, id);

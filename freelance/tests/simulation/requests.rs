@@ -219,24 +219,27 @@ impl Requests {
         Some((found.body, servers.to_vec()))
     }
 
-    /// A copy was refused by word. What is refused twice is refused once.
-    pub(crate) fn refused(&mut self, server: ServerId, copied: Copied) {
+    /// A copy was refused by word. What is refused twice is refused once, and what is over not at all: says whether it
+    /// was one.
+    pub(crate) fn refused(&mut self, server: ServerId, copied: Copied) -> bool {
         let Some(open) = self.open.values_mut().find(|o| o.body == copied.body) else {
-            return;
+            return false;
         };
         let is_it = |out: &(ServerId, u32)| *out == (server, copied.attempt);
-        if let Some(at) = open.out.iter().position(is_it) {
-            open.out.remove(at);
-            open.possible -= 1;
-            open.refused += 1;
-            open.to_replace += 1;
-            self.refused += 1;
-            if open.possible == 0 {
-                // Nobody has taken it: it begins anew, with a volley in model 2.
-                open.first_volley = None;
-                open.to_replace = 0;
-            }
+        let Some(at) = open.out.iter().position(is_it) else {
+            return false;
+        };
+        open.out.remove(at);
+        open.possible -= 1;
+        open.refused += 1;
+        open.to_replace += 1;
+        self.refused += 1;
+        if open.possible == 0 {
+            // Nobody has taken it: it begins anew, with a volley in model 2.
+            open.first_volley = None;
+            open.to_replace = 0;
         }
+        true
     }
 
     /// The link to a server is gone, and the copies there with it: they may have been executed.
