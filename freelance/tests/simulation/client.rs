@@ -142,7 +142,11 @@ impl ClientNode {
                 };
                 self.engine.handle_connected(id, now);
             }
-            What::Name(name) => self.engine.handle_name(id, Some(name), now),
+            What::Name(name) => {
+                // Now and then nothing can be found out.
+                let name = self.dice.happens(80).then_some(name);
+                self.engine.handle_name(id, name, now);
+            }
             What::Answer(frames, refuses) => {
                 if let Some(copied) = refuses
                     && self.requests.refused(id, copied)

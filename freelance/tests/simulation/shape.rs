@@ -56,7 +56,7 @@ impl Shape {
             tiers: dice.happens(50),
             idempotent_percent: dice.one_of([0, 70, 70, 100]),
             most_at_once: dice.one_of([1, 1, 4]),
-            timeout_ms: dice.one_of([(50, 1500), (1000, 1500), (1, 300)]),
+            timeout_ms: dice.one_of([(50, 1500), (1000, 1500), (0, 300)]),
             servers_stay_ill: false,
             is_thrifty: false,
         }
