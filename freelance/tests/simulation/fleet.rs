@@ -1,6 +1,7 @@
 //! Servers and clients of a run, and what must hold of them together.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use freelance::Model;
@@ -50,10 +51,8 @@ pub(crate) struct Amplification {
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) total: Total,
-    /// Of each run with clients of models 1 and 3.
-    pub(crate) one_by_one: Vec<Amplification>,
-    /// Of each run with clients of model 2.
-    pub(crate) volleys: Vec<Amplification>,
+    /// Of each run, by the kind of its clients.
+    pub(crate) amplification: BTreeMap<&'static str, Vec<Amplification>>,
     /// Requests that were made when all was well, and had to succeed.
     pub(crate) judged: u64,
 }
@@ -169,10 +168,7 @@ impl Scenario for Fleet<'_> {
                 sent: permille(total.copies),
                 taken: permille(total.copies - total.refused),
             };
-            let of_kind = match self.shape.config.model {
-                Model::One | Model::Three => &mut tally.one_by_one,
-                Model::Two => &mut tally.volleys,
-            };
+            let of_kind = tally.amplification.entry(self.shape.kind()).or_default();
             of_kind.push(amplification);
         }
         Ok(())

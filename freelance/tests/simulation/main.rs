@@ -130,29 +130,25 @@ fn search(run: Run, shape: impl Fn(u64) -> Shape) -> (Counts, Tally) {
     let tally = tally.into_inner();
     println!("{counts}\n{:?}", tally.total);
     println!("{} requests had to succeed", tally.judged);
-    say_amplification("one by one", &tally.one_by_one);
-    say_amplification("in volleys", &tally.volleys);
+    for (kind, runs) in &tally.amplification {
+        say_amplification(kind, runs);
+    }
     (counts, tally)
 }
 
-fn say_amplification(how: &str, runs: &[Amplification]) {
-    let of = |what: &dyn Fn(&Amplification) -> u64| {
-        let mut permille: Vec<_> = runs.iter().map(what).collect();
+fn say_amplification(kind: &str, runs: &[Amplification]) {
+    let most_and_median = |of: fn(&Amplification) -> u64| {
+        let mut permille: Vec<_> = runs.iter().map(of).collect();
         permille.sort_unstable();
-        (
-            permille.last().copied(),
-            permille.get(runs.len() / 2).copied(),
-        )
+        let median = permille.get(permille.len() / 2).copied();
+        (permille.last().copied().unwrap_or(0), median.unwrap_or(0))
     };
-    let sent = of(&|run| run.sent);
-    if let ((Some(most), Some(median)), (Some(most_taken), Some(median_taken))) =
-        (sent, of(&|run| run.taken))
-    {
-        println!(
-            "copies for 1000 requests, {how}: {most} at most, {median} in the median run; \
-             not refused {most_taken} and {median_taken}"
-        );
-    }
+    let (most, median) = most_and_median(|run| run.sent);
+    let (most_taken, median_taken) = most_and_median(|run| run.taken);
+    println!(
+        "copies for 1000 requests, {kind}: {most} at most, {median} in the median run; \
+         not refused {most_taken} and {median_taken}"
+    );
 }
 
 /// A search that met nothing has shown nothing. A single seed need not meet anything.

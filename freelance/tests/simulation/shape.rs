@@ -88,6 +88,16 @@ impl Shape {
         shape
     }
 
+    /// What decides how many copies there are.
+    pub(crate) fn kind(&self) -> &'static str {
+        match (self.config.model, self.is_thrifty) {
+            (Model::One | Model::Three, false) => "one by one",
+            (Model::One | Model::Three, true) => "one by one, thrifty",
+            (Model::Two, false) => "in volleys",
+            (Model::Two, true) => "in volleys, thrifty",
+        }
+    }
+
     /// A request with this much time succeeds once all is well.
     pub(crate) fn enough(&self) -> Duration {
         if self.servers_stay_ill {
