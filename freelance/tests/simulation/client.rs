@@ -149,7 +149,8 @@ impl ClientNode {
             }
             What::Answer(frames, refuses) => {
                 if let Some(copied) = refuses
-                    && self.requests.refused(id, copied)
+                    && let Some(request) = self.requests.refused(id, copied)
+                    && self.engine.body(request).is_some()
                 {
                     port.trouble = Some(now);
                 }

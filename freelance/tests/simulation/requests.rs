@@ -219,16 +219,13 @@ impl Requests {
         Some((found.body, servers.to_vec()))
     }
 
-    /// A copy was refused by word. What is refused twice is refused once, and what is over not at all: says whether it
-    /// was one.
-    pub(crate) fn refused(&mut self, server: ServerId, copied: Copied) -> bool {
-        let Some(open) = self.open.values_mut().find(|o| o.body == copied.body) else {
-            return false;
-        };
+    /// A copy was refused by word, of the request that is told. What is refused twice is refused once, and what is over
+    /// not at all.
+    pub(crate) fn refused(&mut self, server: ServerId, copied: Copied) -> Option<RequestId> {
+        let mut all = self.open.iter_mut();
+        let (id, open) = all.find(|(_, open)| open.body == copied.body)?;
         let is_it = |out: &(ServerId, u32)| *out == (server, copied.attempt);
-        let Some(at) = open.out.iter().position(is_it) else {
-            return false;
-        };
+        let at = open.out.iter().position(is_it)?;
         open.out.remove(at);
         open.possible -= 1;
         open.refused += 1;
@@ -239,7 +236,7 @@ impl Requests {
             open.first_volley = None;
             open.to_replace = 0;
         }
-        true
+        Some(*id)
     }
 
     /// The link to a server is gone, and the copies there with it: they may have been executed.
