@@ -120,12 +120,14 @@ impl<B, R> Engine<B, R> {
         let id = server.id;
         if server.is_probed_by(sequence, attempt) {
             server.probe_again(&self.config, now);
-            server.rest.refused(&self.config, now);
         }
         let Some(request) = self.requests.get_mut(&sequence) else {
             self.stats.late += 1;
-            self.servers[index].counts.late += 1;
-            self.servers[index].settle_debt(sequence);
+            // Nobody needs another copy for it, but it is no less full.
+            let server = &mut self.servers[index];
+            server.counts.late += 1;
+            server.settle_debt(sequence);
+            server.rest.refused(&self.config, now);
             self.note_heard(index, now);
             return;
         };

@@ -34,6 +34,8 @@ pub(crate) struct Port {
     pub(crate) leaving: bool,
     /// When it last refused something, or could not take it.
     pub(crate) trouble: Option<Instant>,
+    /// When it last refused on this link, or was asked again after it had.
+    pub(crate) refusing: Option<Instant>,
 }
 
 impl Port {
@@ -44,6 +46,7 @@ impl Port {
             asked: None,
             leaving: false,
             trouble: None,
+            refusing: None,
         }
     }
 

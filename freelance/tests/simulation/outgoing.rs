@@ -62,6 +62,7 @@ impl ClientNode {
         let over = self.connections[host].ok_or(now + REFUSAL_TAKES);
         port.line = Line::Dialling { link, over };
         port.trouble = None;
+        port.refusing = None;
         if over.is_ok() {
             self.say(host, link, What::Dial);
         }
@@ -97,6 +98,13 @@ impl ClientNode {
         let way = self.way(server, now);
         if let Err(broken) = self.requests.may_send(server, id, now) {
             self.ledger.report(broken);
+        }
+        if let Some(asked) = self
+            .ports
+            .get_mut(&server)
+            .and_then(|p| p.refusing.as_mut())
+        {
+            *asked = now;
         }
         let (host, link) = match way {
             Ok(way) => way,
@@ -143,8 +151,11 @@ impl ClientNode {
         }
         let liveness = |id| self.engine.server(id).map(|stats| stats.liveness);
         let rested = |port: &Port| {
-            let rests = self.shape.config.retry_pause;
-            port.trouble.is_none_or(|at| now > at + 2 * rests)
+            let config = &self.shape.config;
+            let rests = 2 * config.retry_pause;
+            port.trouble.is_none_or(|at| now > at + rests)
+                // One that refused is tried ever less often.
+                && port.refusing.is_none_or(|at| now > at + rests + config.eject_for)
         };
         self.ports
             .iter()
