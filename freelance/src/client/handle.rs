@@ -67,7 +67,7 @@ impl<S: 'static> ClientHandle<S> {
         check_body(shared.engine.config(), &body)?;
         let id = shared.engine.submit(body, idempotent, deadline, now)?;
         then(shared, id);
-        if let Err(error) = shared.pump(scope) {
+        if let Err(error) = shared.pump_soon(scope) {
             shared.engine.cancel(id);
             shared.on_done.remove(&id);
             return Err(error.into());

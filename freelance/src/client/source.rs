@@ -43,6 +43,8 @@ pub(super) struct Shared<S> {
     timer: Option<(TimerKey, Instant)>,
     /// Why the first attempt at a link could not even begin.
     dial_error: Option<Error>,
+    /// Callbacks run, and what they ask for is sent after them: together, so that libzmq's thread is woken once.
+    delivering: bool,
     /// No request is taken on any more.
     pub(super) closed: bool,
     /// For what is received, so that it is not allocated for each message.
@@ -73,6 +75,7 @@ impl<S: 'static> ClientSource<S> {
             me: None,
             timer: None,
             dial_error: None,
+            delivering: false,
             closed: false,
             frames: Vec::new(),
         };
@@ -165,8 +168,17 @@ impl<S: 'static> Source<S> for ClientSource<S> {
             }
             shared.pump(scope)?;
         }
+        self.shared.borrow_mut().delivering = true;
         self.deliver(state, scope);
-        let mut shared = self.shared.borrow_mut();
+        let shared = &mut *self.shared.borrow_mut();
+        shared.delivering = false;
+        if shared.engine.outstanding() > 0 {
+            shared.pump(scope)?;
+        }
+        if shared.engine.has_ended() {
+            // What a callback asked for ended at once: that is for the next turn, or it could go on for ever.
+            shared.notify(scope);
+        }
         if let Event::Socket { key, .. } = event
             && shared.engine.outstanding() == 0
         {
@@ -209,6 +221,14 @@ impl<S: 'static> Shared<S> {
         if let Some(me) = self.me {
             scope.waker().notify(me);
         }
+    }
+
+    /// Does what the engine asks for after a request was taken on, unless that is about to be done anyway.
+    pub(super) fn pump_soon(&mut self, scope: &mut Scope<S>) -> Result<(), reactor::Error> {
+        if self.delivering {
+            return Ok(());
+        }
+        self.pump(scope)
     }
 
     /// Does what the engine asks for, and sets the timer.

@@ -253,6 +253,11 @@ impl<B, R> Engine<B, R> {
         }
     }
 
+    /// Whether the end of a request waits to be told.
+    pub fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
     /// The next thing to tell the application.
     pub fn poll_event(&mut self) -> Option<Event<R>> {
         for server in &mut self.servers {
