@@ -188,7 +188,7 @@ pub use crate::keys::{
     AnyKey, FdKey, HookKey, SocketKey, SourceKey, TicketClassKey, TicketKey, TimerKey,
 };
 pub use crate::metrics::{Metrics, Named};
-pub use crate::monitor::{Connection, MonitorEvent};
+pub use crate::monitor::{Connection, Link, MonitorEvent};
 pub use crate::raw::set_xpub_verboser;
 pub use crate::reactor::{Builder, Reactor};
 pub use crate::readiness::{Interest, Ready};

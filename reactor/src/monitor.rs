@@ -53,6 +53,15 @@ pub enum Connection {
     Stopped,
 }
 
+/// What an event says of the one connection of a socket, or of the attempt at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// The handshake is complete. A connection alone proves nothing: a stopped process has one.
+    Up,
+    /// The connection, or the attempt at one, has ended.
+    Down,
+}
+
 impl MonitorEvent {
     /// Reads a message of a monitor. Nothing comes of one that is not such a message, or of a kind that is not known.
     pub fn parse(frames: &[zmq::Message]) -> Option<Self> {
@@ -69,6 +78,28 @@ impl MonitorEvent {
 }
 
 impl Connection {
+    /// For a socket that connects to one peer: whether the link stands since, or has ended.
+    pub fn link(self) -> Option<Link> {
+        match self {
+            Self::HandshakeSucceeded => Some(Link::Up),
+            Self::Disconnected
+            | Self::Closed
+            // An attempt that ends before there is a descriptor to close, as with an unknown name.
+            | Self::Retrying(_)
+            | Self::HandshakeFailed(_)
+            | Self::HandshakeFailedProtocol(_)
+            | Self::HandshakeFailedAuth(_) => Some(Link::Down),
+            Self::Connecting
+            | Self::Connected
+            | Self::Listening
+            | Self::BindFailed(_)
+            | Self::Accepted
+            | Self::AcceptFailed(_)
+            | Self::CloseFailed(_)
+            | Self::Stopped => None,
+        }
+    }
+
     fn new(kind: u16, value: u32) -> Option<Self> {
         let errno = value.cast_signed();
         let kinds = [
@@ -216,6 +247,15 @@ mod tests {
             event,
             Some(Connection::Retrying(Duration::from_millis(250)))
         );
+    }
+
+    #[test]
+    fn a_link_is_up_after_its_handshake_and_down_when_it_ends() {
+        assert_eq!(Connection::Connected.link(), None);
+        assert_eq!(Connection::HandshakeSucceeded.link(), Some(Link::Up));
+        assert_eq!(Connection::Disconnected.link(), Some(Link::Down));
+        let retrying = Connection::Retrying(Duration::ZERO);
+        assert_eq!(retrying.link(), Some(Link::Down));
     }
 
     #[test]

@@ -7,22 +7,12 @@
 
 use std::time::Duration;
 
-use reactor::{Connection, Interest, MonitorEvent, Scope, SocketKey, SourceKey};
+use reactor::{Endpoint, Interest, Scope, SocketKey, SourceKey};
 
 use super::{Config, Error};
-use reactor::Endpoint;
 
 /// libzmq is not to reconnect while the host has not yet seen that a link ended: a day.
 const NEVER_MS: i32 = 24 * 3600 * 1000;
-
-/// What a monitor's message says of the link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tidings {
-    /// The handshake is complete. A connection alone proves nothing: a stopped process has one.
-    Up,
-    /// The link, or the attempt at it, has ended.
-    Down,
-}
 
 /// Where links to one server come from.
 pub(super) struct Dialler {
@@ -93,21 +83,6 @@ pub(super) fn rejected(endpoint: &str, reason: &str) -> Error {
     }
 }
 
-/// Reads a monitor's message.
-pub(super) fn read(frames: &[zmq::Message]) -> Option<Tidings> {
-    match MonitorEvent::parse(frames)?.what {
-        Connection::HandshakeSucceeded => Some(Tidings::Up),
-        Connection::Disconnected
-        | Connection::Closed
-        // An attempt that ends before there is a descriptor to close, as with an unknown name.
-        | Connection::Retrying(_)
-        | Connection::HandshakeFailed(_)
-        | Connection::HandshakeFailedProtocol(_)
-        | Connection::HandshakeFailedAuth(_) => Some(Tidings::Down),
-        _ => None,
-    }
-}
-
 fn set_up(
     dealer: &zmq::Socket,
     endpoint: &str,
@@ -163,21 +138,5 @@ mod tests {
             let text = check_endpoint(bad).unwrap_err().to_string();
             assert!(text.contains(bad), "{text}");
         }
-    }
-
-    #[test]
-    fn a_monitors_message_is_read_and_noise_is_nothing() {
-        let message = |event: zmq::SocketEvent| {
-            let event = [&event.to_raw().to_ne_bytes()[..], &[0; 4]].concat();
-            [event.into(), zmq::Message::from("tcp://127.0.0.1:1")]
-        };
-        let read_of = |event| read(&message(event));
-        use zmq::SocketEvent;
-        assert_eq!(read_of(SocketEvent::HANDSHAKE_SUCCEEDED), Some(Tidings::Up));
-        assert_eq!(read_of(SocketEvent::DISCONNECTED), Some(Tidings::Down));
-        assert_eq!(read_of(SocketEvent::CONNECT_RETRIED), Some(Tidings::Down));
-        assert_eq!(read_of(SocketEvent::CONNECTED), None);
-        assert_eq!(read(&[]), None);
-        assert_eq!(read(&["noise".into(), "tcp://127.0.0.1:1".into()]), None);
     }
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use reactor::{BoxError, Event, Scope, SocketKey, Source, SourceKey, TimerKey};
+use reactor::{BoxError, Event, Link, MonitorEvent, Scope, SocketKey, Source, SourceKey, TimerKey};
 use tracing::debug;
 
 use super::core::{self, Action, Core, RequestId};
-use super::link::{self, Dialler, Tidings};
+use super::link::Dialler;
 use super::{Config, Error, Reply, RequestError};
 
 /// Messages that one server's socket gives up before a time-out is handled, at most, so that a
@@ -257,13 +257,14 @@ impl<S: 'static> Shared<S> {
                 if !scope.recv(monitor, &mut self.frames)? {
                     break;
                 }
-                match link::read(&self.frames) {
+                let event = MonitorEvent::parse(&self.frames);
+                match event.and_then(|event| event.what.link()) {
                     None => {}
-                    Some(Tidings::Up) => {
+                    Some(Link::Up) => {
                         debug!(server, "link is up");
                         self.core.handle_connected(server, scope.fresh_now());
                     }
-                    Some(Tidings::Down) => self.link_down(scope, server)?,
+                    Some(Link::Down) => self.link_down(scope, server)?,
                 }
             }
         }

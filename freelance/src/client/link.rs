@@ -6,9 +6,7 @@
 
 use std::time::Duration;
 
-use reactor::{
-    Connection, Endpoint, Interest, MonitorEvent, Scope, SocketBuilder, SocketKey, SourceKey, zmq,
-};
+use reactor::{Endpoint, Interest, Scope, SocketBuilder, SocketKey, SourceKey, zmq};
 
 use crate::{Config, Error, Model};
 
@@ -16,15 +14,6 @@ use crate::{Config, Error, Model};
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// I/O threads at most, since libzmq resolves names on them, one after the other.
 const MAX_THREADS: usize = 16;
-
-/// What a monitor's message says of the link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tidings {
-    /// The handshake is complete. A connection alone proves nothing: a stopped process has one.
-    Up,
-    /// The link, or the attempt at it, has ended.
-    Down,
-}
 
 /// Where links come from.
 pub(super) struct Dialler {
@@ -193,21 +182,6 @@ pub(super) fn check_endpoint(endpoint: &str) -> Result<Endpoint, Error> {
     Ok(endpoint)
 }
 
-/// Reads a monitor's message.
-pub(super) fn read(frames: &[zmq::Message]) -> Option<Tidings> {
-    match MonitorEvent::parse(frames)?.what {
-        Connection::HandshakeSucceeded => Some(Tidings::Up),
-        Connection::Disconnected
-        | Connection::Closed
-        // An attempt that ends before there is a descriptor to close, as with an unknown name.
-        | Connection::Retrying(_)
-        | Connection::HandshakeFailed(_)
-        | Connection::HandshakeFailedProtocol(_)
-        | Connection::HandshakeFailedAuth(_) => Some(Tidings::Down),
-        _ => None,
-    }
-}
-
 fn kind(model: Model) -> zmq::SocketType {
     match model {
         Model::One | Model::Two => zmq::DEALER,
@@ -278,21 +252,5 @@ mod tests {
         assert_eq!(affinities, [1, 2, 1, 4]);
         let mut shared = Dialler::new(Some(zmq::Context::new()), &endpoints).unwrap();
         assert_eq!(shared.affinity(&endpoints[1]), 0);
-    }
-
-    #[test]
-    fn a_monitors_message_is_read_and_noise_is_nothing() {
-        let message = |event: zmq::SocketEvent| {
-            let event = [&event.to_raw().to_ne_bytes()[..], &[0; 4]].concat();
-            [event.into(), zmq::Message::from("tcp://127.0.0.1:1")]
-        };
-        let read_of = |event| read(&message(event));
-        use zmq::SocketEvent;
-        assert_eq!(read_of(SocketEvent::HANDSHAKE_SUCCEEDED), Some(Tidings::Up));
-        assert_eq!(read_of(SocketEvent::DISCONNECTED), Some(Tidings::Down));
-        assert_eq!(read_of(SocketEvent::CONNECT_RETRIED), Some(Tidings::Down));
-        assert_eq!(read_of(SocketEvent::CONNECTED), None);
-        assert_eq!(read(&[]), None);
-        assert_eq!(read(&["noise".into(), "tcp://127.0.0.1:1".into()]), None);
     }
 }

@@ -5,11 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
-use reactor::{BoxError, Event, Scope, Source, SourceKey, TimerKey, zmq};
+use reactor::{BoxError, Event, Link, MonitorEvent, Scope, Source, SourceKey, TimerKey, zmq};
 use tracing::{debug, warn};
 
+use super::ServerEvent;
 use super::port::Ports;
-use super::{ServerEvent, link};
 use crate::engine::{self, Engine, RequestId, SendFailure, ServerId};
 use crate::{Error, Model, Reply, RequestError};
 
@@ -330,13 +330,14 @@ impl<S: 'static> Shared<S> {
                 if !scope.recv(monitor, &mut self.frames)? {
                     break;
                 }
-                match link::read(&self.frames) {
+                let event = MonitorEvent::parse(&self.frames);
+                match event.and_then(|event| event.what.link()) {
                     None => {}
-                    Some(link::Tidings::Up) => {
+                    Some(Link::Up) => {
                         debug!(?server, "link is up");
                         self.engine.handle_connected(server, scope.fresh_now());
                     }
-                    Some(link::Tidings::Down) => self.link_down(scope, server)?,
+                    Some(Link::Down) => self.link_down(scope, server)?,
                 }
             }
         }
