@@ -9,7 +9,7 @@ use bstar::programs::{
 };
 use clap::Args;
 use freelance::{
-    Client, ClientHandle, Config, Hedge, Idempotent, MAX_SERVERS, Model, Reply, RequestError,
+    Client, ClientHandle, Config, Error, Hedge, Idempotent, MAX_SERVERS, Model, Reply, RequestError,
 };
 use hdrhistogram::Histogram;
 use reactor::{BoxError, Endpoint, Missed, Next, Reactor, Scope};
@@ -25,10 +25,10 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// Arguments that the clients of all models take.
 #[derive(Args, Clone, Debug)]
 pub struct ClientArgs {
-    /// Where the servers are, the one to ask first in front
+    /// Where the servers are, the one to ask first in front; 64 at most
     #[arg(value_name = "ENDPOINT", required = true, value_parser = parse_connect)]
     servers: Vec<Endpoint>,
-    /// How many requests to send; 0: until it is interrupted
+    /// How many requests to send; 0: until it is interrupted, which is no failure then
     #[arg(long, value_name = "N", default_value_t = 1000)]
     requests: u64,
     /// Milliseconds between an answer and the next request
@@ -84,7 +84,10 @@ impl ClientArgs {
             true => builder.pool(endpoints),
             false => builder.servers(endpoints),
         };
-        let client = builder.attach(reactor.scope())?;
+        let client = match builder.attach(reactor.scope()) {
+            Ok(client) => client,
+            Err(error) => return explain(error),
+        };
         let show = std::io::stderr().is_terminal() && !self.json;
         let mut run = Run::new(self, model, client)?;
         run.schedule(reactor.scope(), extras.outstanding, show)?;
@@ -97,7 +100,8 @@ impl ClientArgs {
             eprintln!();
         }
         run.report()?;
-        Ok(if run.failed == 0 && run.ok > 0 {
+        let is_complete = run.args.requests == 0 || run.ok == run.args.requests;
+        Ok(if run.failed == 0 && run.ok > 0 && is_complete {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -113,6 +117,15 @@ impl ClientArgs {
                 }
             });
         }
+    }
+}
+
+/// What the command line has wrong is told as such.
+pub(crate) fn explain(error: Error) -> Result<ExitCode, Failure> {
+    match error {
+        Error::KnownServer(server) => Ok(refuse_usage(&format!("{server} is given twice"))),
+        Error::Endpoint(_) | Error::Server { .. } => Ok(refuse_usage(&error)),
+        error => Err(error.into()),
     }
 }
 
@@ -197,7 +210,20 @@ impl Run {
             Ok(reply) => {
                 self.failed += 1;
                 self.wrong += 1;
-                tracing::error!(?reply, "not the reply to what was asked");
+                let said = reply
+                    .frames
+                    .iter()
+                    .map(|frame| frame.escape_ascii().to_string());
+                let said = said.collect::<Vec<_>>().join("|");
+                if self.wrong == 1 {
+                    let model = self.model as u8 + 1;
+                    tracing::error!(
+                        said,
+                        "not the reply to what was asked: is it a server of model {model}?"
+                    );
+                } else {
+                    tracing::debug!(said, "not the reply to what was asked");
+                }
             }
             Err(error) => {
                 self.failed += 1;

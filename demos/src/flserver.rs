@@ -32,6 +32,11 @@ impl ServerArgs {
     /// Serves until it is told to end.
     pub fn run(self, model: Model, identity: Option<String>) -> Result<ExitCode, Failure> {
         init_traces(self.verbose);
+        if self.endpoint.is_inproc() {
+            return Ok(refuse_usage(
+                &"inproc ends at the border of a process; use tcp:// or ipc://",
+            ));
+        }
         let mut config = Config::new();
         config.drain = self.drain;
         let mut server = Server::new(model, self.endpoint.as_str()).config(config);

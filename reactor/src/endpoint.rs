@@ -5,6 +5,8 @@
 
 use std::fmt;
 use std::net::ToSocketAddrs;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 
 /// An endpoint that libzmq can bind or connect to: `tcp://HOST:PORT`, `ipc://PATH` or
 /// `inproc://NAME`.
@@ -97,8 +99,23 @@ impl Endpoint {
         &self.0
     }
 
+    /// Whether binding it would take a path in the file system away from somebody: libzmq removes what is there.
+    ///
+    /// True where a socket listens, and where there is anything else than a socket. A socket at which nobody listens
+    /// is left over, and free.
+    pub fn is_taken(&self) -> bool {
+        self.ipc_path().is_some_and(|path| {
+            let is_socket = |there: std::fs::Metadata| there.file_type().is_socket();
+            match std::fs::symlink_metadata(path).map(is_socket) {
+                Ok(true) => UnixStream::connect(path).is_ok(),
+                Ok(false) => true,
+                Err(_) => false,
+            }
+        })
+    }
+
     /// The path of a socket in the file system.
-    pub fn ipc_path(&self) -> Option<&str> {
+    fn ipc_path(&self) -> Option<&str> {
         // With an `@` the name is in Linux's abstract namespace.
         self.0
             .strip_prefix("ipc://")

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::raw;
+use crate::{Endpoint, raw};
 
 /// How many sockets libzmq allows a context.
 pub const MAX_SOCKETS: usize = 1023;
@@ -82,7 +82,9 @@ pub enum SocketError {
     #[error("{0} is in use")]
     InUse(String),
     /// No interface of this machine has the address.
-    #[error("{0} is no address of this machine")]
+    #[error(
+        "{0} is no address of this machine: it takes a number or an interface, as in tcp://127.0.0.1:5555"
+    )]
     NotLocal(String),
     /// The endpoint is malformed, or its transport does not exist or does not fit.
     #[error("cannot use the endpoint {endpoint:?}: {reason}")]
@@ -284,6 +286,10 @@ fn open(socket: &mut zmq::Socket, way: Way, endpoint: &str) -> Result<(), Socket
     {
         return Err(refused("a port is at most 65535".to_owned()));
     }
+    // What libzmq would remove; what is no endpoint is its to refuse.
+    if matches!(way, Way::Bind) && Endpoint::to_bind(endpoint).is_ok_and(|path| path.is_taken()) {
+        return Err(SocketError::InUse(endpoint.to_owned()));
+    }
     let text = CString::new(endpoint).map_err(|_| refused("it has a zero byte".to_owned()))?;
     let opened = match way {
         Way::Bind => raw::bind(socket, &text),
@@ -464,6 +470,30 @@ mod tests {
             assert!(Instant::now() < end, "there is no room again");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_path_is_not_taken_away_from_who_is_there() {
+        let directory = std::env::temp_dir().join(format!("reactor-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let context = zmq::Context::new();
+        let bind = |path: &std::path::Path| {
+            let endpoint = format!("ipc://{}", path.display());
+            let socket = SocketBuilder::new(zmq::REP).bind(&endpoint).build(&context);
+            (endpoint, socket.map(drop))
+        };
+        let file = directory.join("file");
+        std::fs::write(&file, "precious").unwrap();
+        let (endpoint, refused) = bind(&file);
+        assert_eq!(refused, Err(SocketError::InUse(endpoint)));
+        assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+        let socket = directory.join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let (endpoint, refused) = bind(&socket);
+        assert_eq!(refused, Err(SocketError::InUse(endpoint)));
+        drop(listener);
+        assert_eq!(bind(&socket).1, Ok(()), "it is left over");
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

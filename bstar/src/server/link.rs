@@ -1,6 +1,5 @@
 //! The sockets of the state link.
 
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::error::Error;
@@ -70,9 +69,7 @@ pub(super) fn bind(socket: &zmq::Socket, endpoint: &Endpoint) -> Result<(), Erro
         error,
     };
     // libzmq takes a path away from whoever listens there.
-    if let Some(path) = endpoint.ipc_path()
-        && UnixStream::connect(path).is_ok()
-    {
+    if endpoint.is_taken() {
         return Err(failed(zmq::Error::EADDRINUSE));
     }
     socket.set_ipv6(endpoint.is_ipv6())?;

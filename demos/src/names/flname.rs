@@ -62,7 +62,10 @@ impl NameArgs {
                 "a client knows {MAX_SERVERS} servers at most"
             )));
         }
-        let client = name_client(self.servers.iter().map(Endpoint::as_str)).connect()?;
+        let client = match name_client(self.servers.iter().map(Endpoint::as_str)).connect() {
+            Ok(client) => client,
+            Err(error) => return crate::flclient::explain(error),
+        };
         let mut config = ResolverConfig::new();
         config.timeout = self.timeout;
         let resolver = Resolver::new(client, config);

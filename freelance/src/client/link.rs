@@ -12,6 +12,8 @@ use crate::{Config, Error, Model};
 
 /// libzmq is not to reconnect while the host has not yet seen that a link ended.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
+/// Messages that a queue holds beside the requests that may be under way.
+const SPARE: u32 = 100;
 /// I/O threads at most, since libzmq resolves names on them, one after the other.
 const MAX_THREADS: usize = 16;
 
@@ -143,7 +145,9 @@ impl Dialler {
         (endpoint, affinity): (&Endpoint, u64),
         config: &Config,
     ) -> Result<zmq::Socket, Error> {
+        // Room for all that may be under way, and for PINGs beside it.
         let limit = u32::try_from(config.max_outstanding).unwrap_or(u32::MAX);
+        let limit = limit.saturating_add(SPARE);
         let mut builder = SocketBuilder::new(kind)
             .linger(Duration::ZERO)
             .reconnect(NEVER, NEVER)

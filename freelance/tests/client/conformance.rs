@@ -86,6 +86,22 @@ fn flp_a_server_that_says_nothing_for_two_to_three_pings_is_disconnected() {
 }
 
 #[test]
+fn a_ping_takes_no_room_from_requests() {
+    let server = Peer::echo(Model::Three);
+    let mut config = freelance::Config::new(Model::Three);
+    config.max_outstanding = 1;
+    let mut client = Client::builder(Model::Three)
+        .config(config)
+        .servers([server.endpoint()])
+        .connect()
+        .unwrap();
+    for _ in 0..10 {
+        client.request(["x"], Idempotent::No, SOON).unwrap();
+    }
+    assert_eq!(client.stats().send_failed, 0);
+}
+
+#[test]
 fn model_1_is_understood_by_rep_and_any_server_that_returns_the_envelope() {
     let server = Peer::echo(Model::One);
     let mut client = Client::builder(Model::One)
