@@ -224,10 +224,6 @@ impl<B, R> Engine<B, R> {
         self.next_sequence += 1;
         self.stats.submitted += 1;
         self.budget.note_request();
-        if deadline <= now {
-            self.report(sequence, Err(RequestError::NoServer));
-            return Ok(RequestId(sequence));
-        }
         self.requests
             .insert(sequence, Request::new(body, idempotent, deadline, now));
         self.free.insert(sequence);

@@ -32,7 +32,9 @@ impl<B, R> Engine<B, R> {
                     return Some(Action::Dial { server });
                 }
                 Link::Down { .. } | Link::Dialling { .. } => {}
-                Link::Up(Up { reach, .. }) => match reach {
+                Link::Up(Up {
+                    reach, heard_at, ..
+                }) => match reach {
                     Reach::Given => {}
                     Reach::Sought { name, .. } if *name == Name::Due => {
                         *name = Name::Asked {
@@ -47,6 +49,7 @@ impl<B, R> Engine<B, R> {
                         return Some(Action::Ping { server });
                     }
                     Reach::Found { ping_at } if *ping_at <= now => {
+                        *heard_at += now - *ping_at;
                         *ping_at = now + self.config.ping_interval;
                         return Some(Action::Ping { server });
                     }

@@ -116,7 +116,10 @@ impl<B, R> Engine<B, R> {
         let Link::Up(up) = &mut self.servers[index].link else {
             return;
         };
-        if up.silent_at(&self.config) > now {
+        let silent_at = up.silent_at(&self.config);
+        // A PING that was to be sent before was not: the host was away, and not the server.
+        let late = matches!(up.reach, Reach::Found { ping_at } if ping_at < now.min(silent_at));
+        if silent_at > now || late {
             return;
         }
         if !std::mem::replace(&mut up.suspect, true) {
