@@ -30,7 +30,7 @@ pub(super) fn bind(
     identity: Option<&str>,
 ) -> Result<Bound, Error> {
     let endpoint = Endpoint::to_bind(endpoint)?;
-    let max_frame_bytes = u64::try_from(config.max_request_bytes).unwrap_or(u64::MAX);
+    let max_frame_bytes = u64::try_from(config.max_request_frame_bytes).unwrap_or(u64::MAX);
     // Mandatory, so that an answer that cannot leave is counted, and not thrown away in silence.
     let mut builder = SocketBuilder::new(zmq::ROUTER)
         .mandatory()

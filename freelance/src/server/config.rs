@@ -28,7 +28,7 @@ pub struct Config {
     /// Requests that are under way at once, 1,024: kept by the application, or at the workers. One more is refused.
     pub queue: usize,
     /// Bytes of one frame of a request, 64 MiB. A client that sends more loses its link.
-    pub max_request_bytes: usize,
+    pub max_request_frame_bytes: usize,
     /// Frames of one message, the client's envelope included, 1,024. A longer one is malformed.
     pub max_request_frames: usize,
     /// How long a server that drains goes on for those that are under way, 5 s: a service manager kills after 10 s or
@@ -42,16 +42,24 @@ impl Config {
     pub fn new() -> Self {
         Self {
             queue: 1024,
-            max_request_bytes: 64 << 20,
+            max_request_frame_bytes: 64 << 20,
             max_request_frames: 1024,
             drain: Duration::from_secs(5),
         }
     }
 
-    /// Says which setting is out of its bounds, if one is. A server does this when it is attached.
+    /// Checks every setting. A server does this when it is attached.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the first that is out of bounds.
     pub fn validate(&self) -> Result<(), Error> {
         within("queue", self.queue, 1, 1 << 20)?;
-        within("max_request_bytes", self.max_request_bytes, 1, MOST_BYTES)?;
+        within(
+            "max_request_frame_bytes",
+            self.max_request_frame_bytes,
+            1,
+            MOST_BYTES,
+        )?;
         // An identity, a control frame and a body, at least.
         within("max_request_frames", self.max_request_frames, 4, 1 << 20)?;
         if self.drain > LONGEST_DRAIN {
@@ -143,7 +151,7 @@ mod tests {
         type Spoil<T> = fn(&mut T);
         let cases: [(&str, Spoil<Config>); 4] = [
             ("queue", |c| c.queue = 0),
-            ("max_request_bytes", |c| c.max_request_bytes = 0),
+            ("max_request_frame_bytes", |c| c.max_request_frame_bytes = 0),
             ("max_request_frames", |c| c.max_request_frames = 3),
             ("drain", |c| c.drain = Duration::MAX),
         ];

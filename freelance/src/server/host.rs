@@ -158,7 +158,11 @@ impl<S: 'static> Host<S> {
                 }
                 Ok(())
             }
-            Phase::Draining | Phase::Closed => self.finish(state, scope),
+            Phase::Draining => {
+                self.refuse_the_rest(scope)?;
+                self.finish(state, scope)
+            }
+            Phase::Closed => self.finish(state, scope),
         }
     }
 

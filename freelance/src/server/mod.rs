@@ -95,7 +95,7 @@
 //!   counted, as is what nobody understands. Neither is an error of the loop.
 //! - **An error of the handler ends the run**, as that of any source; the request is not answered, unless it was.
 //! - Everything is bounded: requests under way and duplicates that wait for them by [`Config::queue`] each, messages by
-//!   [`Config::max_request_frames`] and [`Config::max_request_bytes`], the cache by its own limits. What waits in
+//!   [`Config::max_request_frames`] and [`Config::max_request_frame_bytes`], the cache by its own limits. What waits in
 //!   libzmq is bounded for each client by its high-water mark, a thousand messages.
 //! - Any number of servers, of whatever models, share a reactor.
 //!

@@ -98,7 +98,7 @@ fn a_message_of_too_many_frames_is_malformed() {
 fn a_frame_that_is_too_large_costs_its_sender_the_link_and_nobody_else() {
     let mut rig = Rig::new();
     let mut config = freelance::server::Config::new();
-    config.max_request_bytes = 1000;
+    config.max_request_frame_bytes = 1000;
     let builder = Server::new(Model::One, ANY).config(config);
     let server = rig.attach(builder, echo).unwrap();
     let (large, small) = (
