@@ -251,6 +251,7 @@ impl Run {
         };
         if let Err(error) = asked {
             tracing::error!(%error, "no further request can be sent");
+            self.failed += 1;
             scope.stop();
         }
     }

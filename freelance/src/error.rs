@@ -4,7 +4,8 @@ use reactor::{EndpointError, SocketError};
 
 /// Why a client or a server could not be built or changed, or a request was not taken on.
 ///
-/// Nothing was sent and nothing changed when one of these is returned.
+/// Nothing was sent and nothing changed when one of these is returned, but for [`Error::Reactor`] and [`Error::Socket`]
+/// at a change of servers: that stands then, and what the engine wanted done is tried again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -70,6 +71,9 @@ pub enum Error {
     /// Not ready before the deadline.
     #[error("no server was ready before the deadline")]
     NotReady,
+    /// The agent has more to do than it keeps up with.
+    #[error("the agent is behind; try again")]
+    Busy,
     /// The client or the server was closed.
     #[error("it is closed")]
     Closed,
@@ -91,9 +95,9 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The deadline passed and no server had taken the request: it never left, or each server that got it refused it
-    /// by word. It was not executed.
-    #[error("no server took the request before its deadline; it was not executed")]
+    /// The deadline passed, or the client was closed, and no server had taken the request: it never left, or each
+    /// server that got it refused it by word. It was not executed.
+    #[error("no server took the request in time; it was not executed")]
     NoServer,
     /// The request left and no answer came: it may have been executed, or not.
     #[error("the request left, but no answer came: whether it was executed is unknown")]

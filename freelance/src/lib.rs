@@ -87,6 +87,7 @@
 //! - It does not remember requests over a restart of its own process.
 //! - It makes no two servers one: what one of them executed the others do not know.
 //! - It neither encrypts nor authenticates. Who can write on the link is believed.
+//! - It does not bound the frames of a message that a peer sends, only the size of each: libzmq puts it together first.
 //! - It finds no servers: it is told them. The name service among the demos can do that.
 //!
 //! The decisions are made in the [`engine`], which knows neither sockets nor clocks; simulations and tests drive it by

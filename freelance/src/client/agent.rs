@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use reactor::{Handle, Reactor, Scope, SendError, Sender};
+use reactor::{Handle, PostError, Reactor, Scope, SendError, Sender};
 
 use super::pending::{Pending, Promise, promise};
 use super::source::Body;
@@ -112,8 +112,10 @@ impl Agent {
     pub fn wait_ready(&self, timeout: Duration) -> Result<(), Error> {
         let end = Instant::now().checked_add(timeout);
         loop {
-            if self.call(|state, _| state.client.is_ready())? {
-                return Ok(());
+            match self.call(|state, _| state.client.is_ready()) {
+                Ok(true) => return Ok(()),
+                Ok(false) | Err(Error::Busy) => {}
+                Err(error) => return Err(error),
             }
             if end.is_some_and(|end| end <= Instant::now()) {
                 return Err(Error::NotReady);
@@ -199,7 +201,10 @@ impl Agent {
         self.inner
             .handle
             .post(move |state, scope| drop(answer.send(work(state, scope))))
-            .map_err(|_| Error::Closed)?;
+            .map_err(|error| match error {
+                PostError::Full => Error::Busy,
+                _ => Error::Closed,
+            })?;
         answered.recv().map_err(|_| Error::Closed)
     }
 }
@@ -215,7 +220,7 @@ fn prepare(builder: ClientBuilder) -> Result<(Reactor<State>, State, Agent), Err
             .add_channel("requests", limit, |state: &mut State, scope, request| {
                 match request {
                     Some(request) => state.begin(scope, request),
-                    None => state.close(scope),
+                    None => state.close(),
                 }
                 Ok(())
             })?;
@@ -261,9 +266,9 @@ impl State {
         }
     }
 
-    fn close(&mut self, scope: &mut Scope<Self>) {
+    fn close(&mut self) {
         self.closed = true;
-        self.client.close(scope);
+        self.client.close();
     }
 }
 

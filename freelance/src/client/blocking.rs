@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use reactor::Reactor;
 
+use super::source::Shared;
 use super::{ClientBuilder, ClientHandle};
 use crate::{
     Error, Idempotent, Model, Reply, RequestError, RequestId, ServerId, ServerStats, Stats,
@@ -114,7 +115,9 @@ impl Client {
         }
         let end = Instant::now().checked_add(timeout);
         let reactor = self.reactor.as_mut()?;
-        while self.handle.outstanding() > 0 {
+        let is_awaited =
+            |shared: &mut Shared<()>| shared.engine.outstanding() > 0 || shared.engine.has_ended();
+        while self.handle.with(is_awaited) {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             let turned = reactor.turn(&mut (), left);
             self.looked_at = Instant::now();
@@ -188,6 +191,11 @@ impl Client {
     /// [`Error::NoSuchServer`].
     pub fn set_tier(&mut self, server: ServerId, tier: u32) -> Result<(), Error> {
         self.handle.set_tier(server, tier)
+    }
+
+    /// Requests under way, those not that have ended and were not fetched.
+    pub fn outstanding(&self) -> usize {
+        self.handle.outstanding()
     }
 
     /// What is known of each server, by tier.

@@ -60,7 +60,8 @@ impl<S: 'static> ClientHandle<S> {
     ) -> Result<RequestId, Error> {
         let now = scope.fresh_now();
         let deadline = now + timeout.min(LONGEST);
-        let shared = &mut *self.shared.borrow_mut();
+        let mut guard = self.shared.borrow_mut();
+        let shared = &mut *guard;
         if shared.closed {
             return Err(Error::Closed);
         }
@@ -69,7 +70,9 @@ impl<S: 'static> ClientHandle<S> {
         then(shared, id);
         if let Err(error) = shared.pump_soon(scope) {
             shared.engine.cancel(id);
-            shared.on_done.remove(&id);
+            let callback = shared.on_done.remove(&id);
+            drop(guard);
+            drop(callback);
             return Err(error.into());
         }
         Ok(id)
@@ -81,6 +84,8 @@ impl<S: 'static> ClientHandle<S> {
         let mut shared = self.shared.borrow_mut();
         let cancelled = shared.engine.cancel(id);
         let callback = if cancelled {
+            // It may have been the last that a server was drained of.
+            shared.notify();
             shared.on_done.remove(&id)
         } else {
             None
@@ -141,15 +146,18 @@ impl<S: 'static> ClientHandle<S> {
     /// # Errors
     /// [`Error::NoSuchServer`].
     pub fn set_tier(&self, server: ServerId, tier: u32) -> Result<(), Error> {
-        self.shared.borrow_mut().engine.set_tier(server, tier)
+        let mut shared = self.shared.borrow_mut();
+        shared.engine.set_tier(server, tier)?;
+        shared.notify();
+        Ok(())
     }
 
     /// Ends the client: no request is taken on any more, and those under way end, from the reactor, with
     /// [`RequestError::Closed`] or, when it is certain that they were not executed, [`RequestError::NoServer`].
-    pub fn close(&self, scope: &mut Scope<S>) {
+    pub fn close(&self) {
         let mut shared = self.shared.borrow_mut();
         shared.closed = true;
-        shared.notify(scope);
+        shared.notify();
     }
 
     /// Requests under way.
@@ -159,7 +167,8 @@ impl<S: 'static> ClientHandle<S> {
 
     /// Whether some server is live, so that a request would be sent at once.
     pub fn is_ready(&self) -> bool {
-        self.shared.borrow().engine.is_ready()
+        let shared = self.shared.borrow();
+        !shared.closed && shared.engine.is_ready()
     }
 
     /// What is known of each server, by tier.
@@ -188,7 +197,7 @@ impl<S: 'static> ClientHandle<S> {
         }
         let changed = change(shared)?;
         shared.pump(scope)?;
-        shared.notify(scope);
+        shared.notify();
         Ok(changed)
     }
 }

@@ -9,6 +9,7 @@ use crate::{Reply, RequestError};
 type Result = std::result::Result<Reply, RequestError>;
 
 /// A request that an [`Agent`](crate::Agent) has taken on. Dropped, it goes on, and its reply is lost.
+#[must_use = "the reply is lost with it"]
 pub struct Pending {
     slot: Arc<Slot>,
     /// The agent lives as long as somebody waits for it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reactor::{Endpoint, Scope, SocketKey, SourceKey, zmq};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::link::{Dialler, Sockets};
 use super::source::failure;
@@ -30,6 +30,8 @@ struct Port {
     sockets: Option<Sockets>,
     /// While the server is asked for its identity.
     asker: Option<SocketKey>,
+    /// It was said that it answers nothing.
+    warned: bool,
 }
 
 /// The server and the kind of socket that a tag stands for.
@@ -67,6 +69,7 @@ impl Ports {
                 affinity,
                 sockets: None,
                 asker: None,
+                warned: false,
             },
         );
     }
@@ -142,6 +145,15 @@ impl Ports {
     }
 
     pub(super) fn hang_up<S: 'static>(&mut self, scope: &mut Scope<S>, server: ServerId) {
+        if let Some(port) = self.ports.get_mut(&server)
+            && port.asker.is_some()
+            && !std::mem::replace(&mut port.warned, true)
+        {
+            warn!(
+                "there is a link to {}, but nobody by that name, and no answer to a PING: is it a server of model 3?",
+                port.endpoint
+            );
+        }
         self.end_asking(scope, server);
         let sockets = self.ports.get_mut(&server).and_then(|p| p.sockets.take());
         if let Some(sockets) = sockets {

@@ -5,7 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
-use reactor::{BoxError, Event, Link, MonitorEvent, Scope, Source, SourceKey, TimerKey, zmq};
+use reactor::{
+    BoxError, Event, Link, MonitorEvent, Scope, Source, SourceKey, TimerKey, Waker, zmq,
+};
 use tracing::{debug, warn};
 
 use super::ServerEvent;
@@ -39,6 +41,7 @@ pub(super) struct Shared<S> {
     pub(super) awaited: Option<RequestId>,
     pub(super) answer: Option<Result<Reply, RequestError>>,
     me: Option<SourceKey>,
+    waker: Option<Waker>,
     /// The timer that is set, and to when.
     timer: Option<(TimerKey, Instant)>,
     /// Why the first attempt at a link could not even begin.
@@ -73,6 +76,7 @@ impl<S: 'static> ClientSource<S> {
             awaited: None,
             answer: None,
             me: None,
+            waker: None,
             timer: None,
             dial_error: None,
             delivering: false,
@@ -131,8 +135,15 @@ impl<S: 'static> ClientSource<S> {
         let callback = self.shared.borrow_mut().on_server.take();
         if let Some(mut callback) = callback {
             callback(state, scope, event);
-            // Unless it set another one meanwhile.
-            self.shared.borrow_mut().on_server.get_or_insert(callback);
+            // Unless it set another one meanwhile; then it is dropped outside of the borrow.
+            let replaced = {
+                let place = &mut self.shared.borrow_mut().on_server;
+                match place {
+                    Some(_) => Some(callback),
+                    None => place.replace(callback),
+                }
+            };
+            drop(replaced);
         }
     }
 }
@@ -141,6 +152,7 @@ impl<S: 'static> Source<S> for ClientSource<S> {
     fn start(&mut self, scope: &mut Scope<S>, me: SourceKey) -> Result<(), reactor::Error> {
         let mut shared = self.shared.borrow_mut();
         shared.me = Some(me);
+        shared.waker = Some(scope.waker());
         shared.pump(scope)?;
         match shared.dial_error {
             None => Ok(()),
@@ -154,8 +166,10 @@ impl<S: 'static> Source<S> for ClientSource<S> {
         scope: &mut Scope<S>,
         event: Event,
     ) -> Result<(), BoxError> {
+        let closing;
         {
             let shared = &mut *self.shared.borrow_mut();
+            closing = event == Event::Notified && shared.closed;
             match event {
                 Event::Socket { tag, .. } => shared.read(scope, tag)?,
                 Event::Timer { .. } => {
@@ -177,14 +191,14 @@ impl<S: 'static> Source<S> for ClientSource<S> {
         }
         if shared.engine.has_ended() {
             // What a callback asked for ended at once: that is for the next turn, or it could go on for ever.
-            shared.notify(scope);
+            shared.notify();
         }
         if let Event::Socket { key, .. } = event
             && shared.engine.outstanding() == 0
         {
             scope.leave(key);
         }
-        if let (Event::Notified, true, Some(me)) = (event, shared.closed, shared.me) {
+        if let (true, Some(me)) = (closing, shared.me) {
             shared.ports.hang_up_all(scope);
             scope.remove_source(me);
         }
@@ -217,9 +231,9 @@ impl<S: 'static> Shared<S> {
     }
 
     /// Has the source look again, from the reactor: to end, or to deliver what a handle brought about.
-    pub(super) fn notify(&self, scope: &Scope<S>) {
-        if let Some(me) = self.me {
-            scope.waker().notify(me);
+    pub(super) fn notify(&self) {
+        if let (Some(waker), Some(me)) = (&self.waker, self.me) {
+            waker.notify(me);
         }
     }
 
@@ -228,7 +242,11 @@ impl<S: 'static> Shared<S> {
         if self.delivering {
             return Ok(());
         }
-        self.pump(scope)
+        self.pump(scope)?;
+        if self.engine.has_ended() {
+            self.notify();
+        }
+        Ok(())
     }
 
     /// Does what the engine asks for, and sets the timer.
@@ -362,12 +380,12 @@ impl<S: 'static> Shared<S> {
             return Ok(());
         }
         let dialled = self.ports.endpoint(server).unwrap_or_default();
-        let identity = self
-            .frames
-            .first_mut()
-            .and_then(|frame| frame.gets("Identity"))
-            .filter(|identity| *identity != dialled)
-            .map(str::to_owned);
+        let identity = self.frames.first_mut().map(|pong| pong.gets("Identity"));
+        let identity = match identity.flatten() {
+            None => Some("(what is no text)".to_owned()),
+            Some("") => Some("(nothing: it has no identity)".to_owned()),
+            Some(identity) => (identity != dialled).then(|| identity.to_owned()),
+        };
         self.ports.end_asking(scope, server);
         self.engine.handle_name(server, identity, scope.fresh_now());
         Ok(())

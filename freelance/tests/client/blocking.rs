@@ -282,3 +282,44 @@ fn a_refusal_by_word_moves_the_request_to_the_next_server_whatever_it_is() {
         assert_eq!(client.stats().retries, 0, "it is free");
     }
 }
+
+#[test]
+fn a_request_without_time_ends_at_once() {
+    for model in MODELS {
+        let server = Peer::echo(model);
+        let mut client = Client::builder(model)
+            .servers([server.endpoint()])
+            .connect()
+            .unwrap();
+        client.request(["x"], Idempotent::Yes, SOON).unwrap();
+        let error = client
+            .request(["x"], Idempotent::Yes, Duration::ZERO)
+            .unwrap_err();
+        assert!(matches!(error, RequestError::NoServer), "{error:?}");
+        client
+            .submit(["x"], Idempotent::Yes, Duration::ZERO)
+            .unwrap();
+        assert!(client.next_done(SOON).unwrap().1.is_err());
+        assert!(server.requests().len() < 2);
+    }
+}
+
+#[test]
+fn a_client_that_did_not_run_does_not_blame_its_servers() {
+    let servers = [Peer::echo(Model::Three), Peer::echo(Model::Three)];
+    let mut config = freelance::Config::new(Model::Three);
+    config.ping_interval = Duration::from_millis(50);
+    let mut client = Client::builder(Model::Three)
+        .config(config)
+        .servers(servers.iter().map(Peer::endpoint))
+        .connect()
+        .unwrap();
+    for _ in 0..20 {
+        client.request(["x"], Idempotent::No, SOON).unwrap();
+    }
+    // Long enough for each server to be suspect and given up, if this were their silence.
+    std::thread::sleep(Duration::from_millis(600));
+    client.request(["x"], Idempotent::No, SOON).unwrap();
+    assert_eq!(client.stats().panics, 0);
+    assert_eq!(client.servers()[0].links, 1);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use freelance::{Client, ClientHandle, Idempotent, Liveness, RequestError, ServerEvent};
+use freelance::{Client, ClientHandle, Idempotent, Liveness, Model, RequestError, ServerEvent};
 use reactor::Reactor;
 
 use crate::peer::{Peer, SOON, echo, free_endpoint, mute};
@@ -71,7 +71,7 @@ fn a_client_that_is_closed_ends_what_is_under_way() {
         let mut app = App::default();
         let sent = |_: &mut App| !server.requests().is_empty();
         run_until(&mut reactor, &mut app, sent);
-        client.close(reactor.scope());
+        client.close();
         let refused = client.request(reactor.scope(), ["x"], Idempotent::No, SOON, done);
         assert!(matches!(refused, Err(freelance::Error::Closed)));
         run_until(&mut reactor, &mut app, |app| !app.errors.is_empty());
@@ -181,5 +181,120 @@ fn run_until(reactor: &mut Reactor<App>, app: &mut App, done: impl Fn(&mut App) 
     while !done(app) {
         assert!(std::time::Instant::now() < end, "not within {SOON:?}");
         reactor.turn(app, Some(Duration::from_millis(5))).unwrap();
+    }
+}
+
+#[test]
+fn a_request_without_time_ends_from_the_reactor_and_in_the_next_turn() {
+    fn ask(app: &mut App, scope: &mut reactor::Scope<App>) {
+        let client = app.client.clone().unwrap();
+        client
+            .request(
+                scope,
+                ["x"],
+                Idempotent::Yes,
+                Duration::ZERO,
+                |app: &mut App, scope, result| {
+                    app.errors.push(result.unwrap_err());
+                    ask(app, scope);
+                },
+            )
+            .unwrap();
+    }
+    for model in MODELS {
+        let server = Peer::echo(model);
+        let mut reactor = reactor();
+        let client = Client::builder(model).servers([server.endpoint()]);
+        let mut app = App {
+            client: Some(client.attach(reactor.scope()).unwrap()),
+            ..App::default()
+        };
+        let is_ready = |app: &mut App| app.client.as_ref().unwrap().is_ready();
+        run_until(&mut reactor, &mut app, is_ready);
+        ask(&mut app, reactor.scope());
+        assert!(app.errors.is_empty(), "never from within the call");
+        for count in 1..=5 {
+            reactor.turn(&mut app, Some(SOON)).unwrap();
+            assert_eq!(app.errors.len(), count, "{model:?}: one a turn");
+        }
+        assert!(matches!(app.errors[0], RequestError::NoServer));
+    }
+}
+
+#[test]
+fn a_client_closed_by_a_callback_ends_what_is_under_way() {
+    for model in MODELS {
+        let server = Peer::start(model, mute);
+        let mut reactor = reactor();
+        let client = Client::builder(model).servers([server.endpoint()]);
+        let client = client.attach(reactor.scope()).unwrap();
+        let done = |app: &mut App, _: &mut _, result: Result<_, RequestError>| {
+            app.errors.push(result.err().unwrap());
+        };
+        client
+            .request(reactor.scope(), ["x"], Idempotent::No, SOON, done)
+            .unwrap();
+        let mut app = App::default();
+        run_until(&mut reactor, &mut app, |_| !server.requests().is_empty());
+        let closed = client.clone();
+        client.on_server(move |_, _, event| {
+            if matches!(&event, ServerEvent::Changed { liveness, .. } if *liveness == Liveness::Draining)
+            {
+                closed.close();
+            }
+        });
+        let id = client.servers()[0].server;
+        client.drain_server(reactor.scope(), id).unwrap();
+        run_until(&mut reactor, &mut app, |app| !app.errors.is_empty());
+        assert!(
+            matches!(app.errors[..], [RequestError::Closed]),
+            "{model:?}"
+        );
+        assert!(!client.is_ready());
+    }
+}
+
+#[test]
+fn a_callback_may_be_replaced_by_itself() {
+    struct Asks(ClientHandle<App>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.0.stats();
+        }
+    }
+    let server = Peer::echo(Model::Three);
+    let mut reactor = reactor();
+    let client = Client::builder(Model::Three).servers([server.endpoint()]);
+    let client = client.attach(reactor.scope()).unwrap();
+    let asks = Asks(client.clone());
+    client.on_server(move |app: &mut App, _, event| {
+        app.events.push(event);
+        asks.0.on_server(|_, _, _| {});
+    });
+    let mut app = App::default();
+    run_until(&mut reactor, &mut app, |app| !app.events.is_empty());
+}
+
+#[test]
+fn a_server_that_is_drained_is_gone_when_its_last_request_is_cancelled() {
+    for model in MODELS {
+        let server = Peer::start(model, mute);
+        let mut reactor = reactor();
+        let client = Client::builder(model).servers([server.endpoint()]);
+        let client = client.attach(reactor.scope()).unwrap();
+        let request = client
+            .request(reactor.scope(), ["x"], Idempotent::No, SOON, |_, _, _| {})
+            .unwrap();
+        let mut app = App::default();
+        run_until(&mut reactor, &mut app, |_| !server.requests().is_empty());
+        client
+            .drain_server(reactor.scope(), client.servers()[0].server)
+            .unwrap();
+        reactor.turn(&mut app, Some(Duration::ZERO)).unwrap();
+        assert!(client.cancel(request));
+        // Well before anything else would come due.
+        let due = std::time::Instant::now() + SOON / 2;
+        run_until(&mut reactor, &mut app, |_| client.servers().is_empty());
+        assert!(std::time::Instant::now() < due, "{model:?}");
     }
 }
