@@ -6,7 +6,6 @@ use reactor::{Endpoint, Scope, SocketKey, SourceKey, zmq};
 use tracing::{debug, warn};
 
 use super::link::{Dialler, Sockets};
-use super::source::failure;
 use crate::engine::{SendFailure, ServerId};
 use crate::{Config, Error, Model, wire};
 
@@ -199,4 +198,12 @@ impl Ports {
 
 fn message(frame: &[u8]) -> zmq::Message {
     frame.into()
+}
+
+/// What a failed call on a line means: in no case did the message leave.
+fn failure(error: &reactor::Error) -> SendFailure {
+    match error {
+        reactor::Error::WouldBlock | reactor::Error::QueueFull => SendFailure::Full,
+        _ => SendFailure::Unreachable,
+    }
 }
