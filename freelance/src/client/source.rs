@@ -165,17 +165,21 @@ impl<S: 'static> Source<S> for ClientSource<S> {
         {
             let shared = &mut *self.shared.borrow_mut();
             closing = event == Event::Notified && shared.closed;
-            match event {
-                Event::Socket { tag, .. } => shared.read(scope, tag)?,
+            let handled = match event {
+                Event::Socket { tag, .. } => shared.read(scope, tag),
                 Event::Timer { .. } => {
                     shared.timer = None;
-                    shared.handle_timeout(scope)?;
+                    shared.handle_timeout(scope)
                 }
                 // By a handle that closed the client, or one that has something to deliver.
-                Event::Notified if shared.closed => shared.engine.close(),
-                _ => {}
-            }
-            shared.pump(scope)?;
+                Event::Notified if shared.closed => {
+                    shared.engine.close();
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
+            // After an error too, or the timer would not be set again.
+            handled.and(shared.pump(scope))?;
         }
         self.shared.borrow_mut().delivering = true;
         self.deliver(state, scope);
