@@ -86,18 +86,16 @@ fn f3_a_late_reply_is_not_given_to_the_next_request() {
 fn f4_with_the_first_server_dead_the_second_answers_within_the_attempt_timeout() {
     for model in MODELS {
         let second = Peer::echo(model);
+        let mut config = Config::new(model);
+        config.attempt_timeout = SOON;
         let mut client = Client::builder(model)
+            .config(config)
             .servers([free_endpoint().as_str(), second.endpoint()])
             .connect()
             .unwrap();
         let began = Instant::now();
-        client.request(["x"], Idempotent::Yes, SOON).unwrap();
-        let attempt = Config::new(model).attempt_timeout;
-        assert!(
-            began.elapsed() < attempt,
-            "{model:?}: {:?}",
-            began.elapsed()
-        );
+        client.request(["x"], Idempotent::Yes, 2 * SOON).unwrap();
+        assert!(began.elapsed() < SOON, "{model:?}: {:?}", began.elapsed());
     }
 }
 
@@ -176,7 +174,7 @@ fn f9_nothing_that_a_server_sends_ends_the_client() {
 #[test]
 fn f10_connecting_takes_no_time_and_many_requests_are_under_way() {
     for model in MODELS {
-        let endpoints: Vec<_> = (0..20).map(|_| free_endpoint()).collect();
+        let endpoints: Vec<_> = (0..60).map(|_| free_endpoint()).collect();
         let server = Peer::echo(model);
         let began = Instant::now();
         let mut client = Client::builder(model)
@@ -189,8 +187,8 @@ fn f10_connecting_takes_no_time_and_many_requests_are_under_way() {
             .connect()
             .unwrap();
         assert!(
-            began.elapsed() < Duration::from_secs(2),
-            "20 sleeps of 100 ms"
+            began.elapsed() < Duration::from_secs(6),
+            "60 sleeps of 100 ms"
         );
         let ids: HashSet<_> = (0..100)
             .map(|_| client.submit(["x"], Idempotent::Yes, SOON).unwrap())
