@@ -180,7 +180,8 @@ impl<S: 'static> ClientHandle<S> {
     {
         let body = frames.into_iter().map(Into::into).collect();
         let deadline = scope.fresh_now() + timeout.min(LONGEST_TIMEOUT);
-        let shared = &mut *self.shared.borrow_mut();
+        let mut guard = self.shared.borrow_mut();
+        let shared = &mut *guard;
         if shared.closed {
             return Err(Error::Closed);
         }
@@ -188,7 +189,9 @@ impl<S: 'static> ClientHandle<S> {
         shared.on_done.insert(id, Box::new(on_done));
         if let Err(error) = shared.pump(scope) {
             shared.core.cancel(id);
-            shared.on_done.remove(&id);
+            let callback = shared.on_done.remove(&id);
+            drop(guard);
+            drop(callback);
             return Err(error.into());
         }
         Ok(id)

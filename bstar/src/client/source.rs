@@ -98,8 +98,16 @@ impl<S: 'static> ClientSource<S> {
                     let callback = self.shared.borrow_mut().on_failover.take();
                     if let Some(mut callback) = callback {
                         callback(state, scope, server, epoch);
-                        // Unless it set another one meanwhile.
-                        self.shared.borrow_mut().on_failover.get_or_insert(callback);
+                        // Unless it set another one meanwhile; then it is dropped outside of the
+                        // borrow.
+                        let replaced = {
+                            let place = &mut self.shared.borrow_mut().on_failover;
+                            match place {
+                                Some(_) => Some(callback),
+                                None => place.replace(callback),
+                            }
+                        };
+                        drop(replaced);
                     }
                 }
                 Some(core::Event::Done { id, result }) => {
@@ -132,20 +140,24 @@ impl<S: 'static> Source<S> for ClientSource<S> {
     ) -> Result<(), BoxError> {
         {
             let shared = &mut *self.shared.borrow_mut();
-            match event {
+            let handled = match event {
                 Event::Socket { tag, .. } if tag % 2 == 0 => {
-                    shared.receive(scope, tag / 2, 1)?;
+                    shared.receive(scope, tag / 2, 1).map(drop)
                 }
-                Event::Socket { .. } => shared.read_monitors(scope)?,
+                Event::Socket { .. } => shared.read_monitors(scope),
                 Event::Timer { .. } => {
                     shared.timer = None;
-                    shared.handle_timeout(scope)?;
+                    shared.handle_timeout(scope)
                 }
                 // Only a handle that closed the client notifies.
-                Event::Notified => shared.core.close(),
-                _ => {}
-            }
-            shared.pump(scope)?;
+                Event::Notified => {
+                    shared.core.close();
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
+            // After an error too, or the timer would not be set again.
+            handled.and(shared.pump(scope))?;
         }
         self.deliver(state, scope);
         let mut shared = self.shared.borrow_mut();

@@ -148,9 +148,19 @@ fn a_failover_callback_may_replace_itself() {
         [&backup.endpoint, &primary.endpoint],
         Duration::from_millis(100),
     );
-    let handle = client.clone();
+    /// What the callback holds may speak to the client when it goes.
+    struct Asks(ClientHandle<App>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.0.stats();
+        }
+    }
+    let asks = Asks(client.clone());
     client.on_failover(move |_, _, _, _| {
-        handle.on_failover(|app, _, server, _| app.log.push(format!("second {server}")));
+        let second = |app: &mut App, _: &mut Scope<App>, server, _| {
+            app.log.push(format!("second {server}"));
+        };
+        asks.0.on_failover(second);
     });
     app.to_send = 1;
     ask(&mut app, reactor.scope());
