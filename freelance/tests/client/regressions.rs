@@ -149,10 +149,13 @@ fn f9_nothing_that_a_server_sends_ends_the_client() {
             let identity = message[0].clone();
             let control = message.get(1).cloned().unwrap_or_default();
             let junk = vec![round as u8; round * 37 % 5000];
+            // Junk under the control frame itself would be an answer: no client can tell it from one.
+            let damaged = [control.clone(), b"0".to_vec()].concat();
             let mut messages = vec![
                 vec![identity.clone(), junk.clone()],
-                vec![identity.clone(), control.clone()],
-                vec![identity.clone(), control, junk.clone()],
+                vec![identity.clone(), control],
+                vec![identity.clone(), damaged.clone(), junk.clone()],
+                vec![identity.clone(), damaged, vec![], junk.clone()],
                 [vec![identity.clone()], vec![junk; round % 20]].concat(),
                 vec![identity, b"PONG".to_vec(), b"PONG".to_vec()],
             ];
@@ -160,13 +163,13 @@ fn f9_nothing_that_a_server_sends_ends_the_client() {
             messages
         });
         let mut client = quick(model).servers([server.endpoint()]).connect().unwrap();
-        let mut right = 0;
         for n in 0..50_u8 {
-            let reply = client.request([vec![n; 3]], Idempotent::Yes, SOON).unwrap();
-            // With the control frame of the request in front, junk is what the server answered.
-            right += usize::from(reply.frames.last() == Some(&vec![n; 3]));
+            let body = vec![n; 3];
+            let reply = client
+                .request([body.clone()], Idempotent::Yes, SOON)
+                .unwrap();
+            assert_eq!(echoed(model, &reply.frames), [body], "{model:?}");
         }
-        assert!(right > 0 || model != Model::Two);
         assert!(client.stats().foreign > 50, "{model:?}");
     }
 }
