@@ -12,6 +12,9 @@ pub const HEARTBEAT_RANGE: (Duration, Duration) =
 /// The longest peer timeout.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// What an operator may let a node wait for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
 /// What is wrong with a [`Config`]. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +32,22 @@ pub enum ConfigError {
         timeout: Duration,
         /// The least that the heartbeat allows.
         least: Duration,
+    },
+    /// A node waits too long for something.
+    #[error("{what} of {duration:?} is out of range: it goes to 24 hours")]
+    Wait {
+        /// What it waits for.
+        what: &'static str,
+        /// What was asked for.
+        duration: Duration,
+    },
+    /// An option that is for the other role.
+    #[error("{what} is for a {role}")]
+    Role {
+        /// The option.
+        what: &'static str,
+        /// Whom it is for.
+        role: Role,
     },
     /// The name of the pair is empty, too long, or has other characters.
     #[error("{0:?} is no name for a pair: use 1 to 64 of the characters a-z A-Z 0-9 . _ -")]
@@ -72,6 +91,9 @@ pub struct Config {
     pair: PairId,
     heartbeat: Duration,
     timeout: Duration,
+    drain: Option<Duration>,
+    fail_back: Option<Duration>,
+    serve_alone: Option<Duration>,
 }
 
 impl Config {
@@ -83,6 +105,9 @@ impl Config {
             pair: PairId::default(),
             heartbeat,
             timeout: 2 * heartbeat,
+            drain: None,
+            fail_back: None,
+            serve_alone: None,
         }
     }
 
@@ -118,6 +143,31 @@ impl Config {
         self
     }
 
+    /// Sets how long a switchover may wait for requests that were begun: at most 24 hours, the peer
+    /// timeout by default. Nobody is served meanwhile.
+    pub fn with_drain(mut self, drain: Duration) -> Result<Config, ConfigError> {
+        self.drain = Some(bounded("a drain", drain)?);
+        Ok(self)
+    }
+
+    /// Has a primary ask for the service again when it has stood by for `after` beside an active
+    /// backup without a break; at most 24 hours. Off by default: a second change of place is an
+    /// operator's to make, by [`Machine::handle_step_back`](crate::core::Machine::handle_step_back)
+    /// at the backup.
+    pub fn with_fail_back(mut self, after: Duration) -> Result<Config, ConfigError> {
+        self.fail_back = Some(self.only(Role::Primary, "fail-back", after)?);
+        Ok(self)
+    }
+
+    /// Has a backup that was never paired in its life serve when its primary has been silent for
+    /// `after`, and for a peer timeout at least; at most 24 hours. Off by default: such a backup
+    /// cannot know whether its primary serves elsewhere. It is for those who start a backup alone
+    /// and whose primary, if it lives, is certainly heard.
+    pub fn with_serve_alone(mut self, after: Duration) -> Result<Config, ConfigError> {
+        self.serve_alone = Some(self.only(Role::Backup, "serving alone", after)?);
+        Ok(self)
+    }
+
     /// The role of this node.
     pub fn role(&self) -> Role {
         self.role
@@ -138,11 +188,45 @@ impl Config {
         self.timeout
     }
 
+    /// How long a switchover may wait for requests that were begun.
+    pub fn drain(&self) -> Duration {
+        self.drain.unwrap_or(self.timeout)
+    }
+
+    /// After how long a primary that stands by asks for the service again, if it does.
+    pub fn fail_back(&self) -> Option<Duration> {
+        self.fail_back
+    }
+
+    /// After how much silence a backup that was never paired serves, if it does.
+    pub fn serve_alone(&self) -> Option<Duration> {
+        self.serve_alone
+    }
+
+    fn only(
+        &self,
+        role: Role,
+        what: &'static str,
+        after: Duration,
+    ) -> Result<Duration, ConfigError> {
+        if self.role != role {
+            return Err(ConfigError::Role { what, role });
+        }
+        bounded(what, after)
+    }
+
     /// The longest gap between two turns after which the peer cannot have taken over yet: the
     /// last heartbeat that it heard may be one heartbeat older than the gap.
     pub fn longest_gap(&self) -> Duration {
         self.timeout - self.heartbeat
     }
+}
+
+fn bounded(what: &'static str, duration: Duration) -> Result<Duration, ConfigError> {
+    if duration > LONGEST_WAIT {
+        return Err(ConfigError::Wait { what, duration });
+    }
+    Ok(duration)
 }
 
 /// Rounded up to what the peer can be told.
@@ -190,6 +274,18 @@ mod tests {
         );
         let right = config.with_timeout(Duration::from_secs(5)).unwrap();
         assert_eq!(right.longest_gap(), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn an_option_is_for_the_role_that_can_use_it() {
+        let hour = Duration::from_secs(3600);
+        let [primary, backup] = Role::ALL.map(Config::new);
+        assert!(primary.clone().with_fail_back(hour).is_ok());
+        assert!(primary.clone().with_serve_alone(hour).is_err());
+        assert!(backup.clone().with_fail_back(hour).is_err());
+        assert!(backup.clone().with_serve_alone(hour).is_ok());
+        assert!(primary.with_fail_back(25 * hour).is_err());
+        assert!(backup.with_drain(25 * hour).is_err());
     }
 
     #[test]

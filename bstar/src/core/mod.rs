@@ -24,23 +24,26 @@
 mod config;
 mod guide;
 mod machine;
+mod maintenance;
 mod output;
 mod pair;
 mod table;
 mod wire;
 
 #[cfg(test)]
-mod machine_tests;
-#[cfg(test)]
 mod search;
 
 pub use config::{Config, ConfigError, HEARTBEAT_RANGE, MAX_TIMEOUT, PairId};
 pub use guide::GUIDE;
 pub use machine::{Machine, SHORTEST_REDIAL};
-pub use output::{Answer, Counters, Fatal, Output, Status, StepBackError, Stranger, Transition};
+pub use maintenance::MAINTENANCE;
+pub use output::{
+    Answer, Counters, Fatal, Output, PromoteError, Status, StepBack, StepBackError, Stranger,
+    Transition,
+};
 pub use pair::PAIR;
 pub use table::{Event, Role, Roles, Row, State, Table, TableError, Then};
 pub use wire::{
     Announced, Announcement, Garbage, Heard, MAX_EPOCH, MAX_METADATA_BYTES, METADATA_TOPIC,
-    Metadata, Subscribers,
+    Metadata, OfferAnswer, Subscribers,
 };

@@ -18,8 +18,13 @@ pub struct Transition {
     pub from: State,
     /// The state now.
     pub to: State,
-    /// The epoch that was entered, or the highest seen when this is no activation.
+    /// The epoch that was entered, or the highest seen when this is no activation. Without a
+    /// stored epoch it may have been used before: it tells logs apart, and fences nothing.
     pub epoch: u64,
+    /// The epoch to fence with what the application writes, when this is an activation of a node
+    /// that keeps its epochs over restarts: no activation of the pair had it before, if the peer
+    /// keeps its own too.
+    pub fence: Option<u64>,
 }
 
 /// Someone on the state channel who is not our peer.
@@ -63,6 +68,12 @@ impl std::error::Error for Fatal {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
+    /// Write down that this epoch is used, before anything that follows is done. If that cannot be,
+    /// this node must end: nobody was told of its activation yet.
+    Persist {
+        /// The epoch that is entered.
+        epoch: u64,
+    },
     /// Publish the state: the digit, and the text behind it if it is given.
     Publish {
         /// Frame 0.
@@ -72,6 +83,11 @@ pub enum Output {
     },
     /// The state changed.
     Transition(Transition),
+    /// The peer offers the service: can it be taken over? Answer by
+    /// [`Machine::handle_offer_answer`](super::Machine::handle_offer_answer).
+    Offered,
+    /// What became of a switchover: `Ok` when this node has stepped back.
+    SwitchoverEnded(Result<(), StepBackError>),
     /// Somebody who is not our peer speaks to us. Said once; later ones are counted.
     Stranger(Stranger),
     /// The peer's timeout differs from ours; both use the larger. Said once for a difference.
@@ -100,7 +116,17 @@ pub enum Answer {
     Refuse,
 }
 
-/// Why a node does not step back. Nothing was changed.
+/// How a wish to step back begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StepBack {
+    /// The peer was offered the service; [`Output::SwitchoverEnded`] will tell.
+    Offered,
+    /// This node has stepped back.
+    Done,
+}
+
+/// Why a node does not step back. It serves on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepBackError {
@@ -110,6 +136,24 @@ pub enum StepBackError {
     /// No passive peer has been heard within the peer timeout.
     #[error("no passive peer is heard that could take over")]
     Alone,
+    /// The peer declined: its application is not ready.
+    #[error("the peer is not ready to take over: its log says why")]
+    Vetoed,
+    /// The peer has not answered the offer within the peer timeout.
+    #[error("the peer has not answered the offer within the peer timeout")]
+    Unanswered,
+}
+
+/// Why a node is not promoted. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PromoteError {
+    /// The node serves already.
+    #[error("this node is {0} already")]
+    Serves(&'static str),
+    /// An active peer is heard.
+    #[error("the peer is heard to be active: ask it for a switchover")]
+    PeerActive,
 }
 
 /// How often things happened since the start.
@@ -142,6 +186,8 @@ pub struct Status {
     pub silence: Duration,
     /// Whether the peer was heard within the peer timeout, or the guard has not passed.
     pub fresh: bool,
+    /// Whether this node takes nothing over by itself.
+    pub maintenance: bool,
     /// The peer timeout in force: the larger of ours and the peer's.
     pub timeout: Duration,
     /// How often things happened.

@@ -46,6 +46,9 @@ pub enum State {
     Initial,
     /// Serves clients.
     Active,
+    /// Hands the service to its peer: takes no new request, and finishes those that it began. To
+    /// the peer it is active still.
+    Draining,
     /// Stands by, and takes over when the active node is gone and a client asks.
     Passive,
     /// Was active (or passive) in this life and stepped back. It announces its initial state,
@@ -56,9 +59,10 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 4] = [
+    pub const ALL: [State; 5] = [
         State::Initial,
         State::Active,
+        State::Draining,
         State::Passive,
         State::Resigned,
     ];
@@ -69,6 +73,7 @@ impl State {
             (State::Initial, Role::Primary) => "primary",
             (State::Initial, Role::Backup) => "backup",
             (State::Active, _) => "active",
+            (State::Draining, _) => "draining",
             (State::Passive, _) => "passive",
             (State::Resigned, _) => "resigned",
         }
@@ -96,25 +101,56 @@ pub enum Event {
     PeerActiveDeaf,
     /// The peer is passive.
     PeerPassive,
+    /// The peer, which offered us the service and was told that we are ready, has stepped back.
+    PeerHandsOver,
     /// Whoever speaks is not our peer: it has our own role, or names another pair.
     Stranger,
+    /// The active peer offers the service, and has no answer yet.
+    PeerOffers,
+    /// The passive peer says that it is ready for the service that we offer.
+    PeerReady,
+    /// The passive peer declines the service that we offer.
+    PeerVeto,
+    /// The passive peer asks for the service, to fail back.
+    PeerWants,
     /// A client request while the peer was heard within the peer timeout.
     RequestPeerFresh,
     /// A client request while the peer has been silent for the peer timeout: a vote.
     RequestPeerExpired,
+    /// As above, and for as long as a backup that was never paired is to wait, if it may serve
+    /// alone at all.
+    RequestPeerLost,
+    /// A client request while the peer was heard within the peer timeout, and is proved to be
+    /// gone.
+    RequestPeerDead,
     /// This node did not run for so long that the peer may have taken over.
     Late,
-    /// The operator asks this node to step back, and the peer is heard to be passive.
+    /// The operator asks this node to step back; the peer is heard to be passive, and can answer an
+    /// offer.
     StepBackPeerReady,
+    /// As above, but the peer knows of no offers, as the Guide's servers.
+    StepBackPeerBare,
     /// The operator asks this node to step back, and no passive peer is heard.
     StepBackAlone,
+    /// The operator says that this node is to serve, and no active peer is heard.
+    Promote,
+    /// As above, beside a peer that is heard to be active.
+    PromoteBesideActive,
+    /// The offer was not answered in time.
+    OfferExpired,
+    /// What was begun before the hand-over is finished.
+    Drained,
+    /// The time for that is over.
+    DrainExpired,
+    /// This node has stood by for so long that it asks for the service again.
+    FailBackDue,
     /// This node is about to end.
     Stopping,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Event; 15] = [
+    pub const ALL: [Event; 29] = [
         Event::PeerInitial,
         Event::PeerInitialStale,
         Event::PeerActiveBare,
@@ -123,12 +159,26 @@ impl Event {
         Event::PeerActiveHigher,
         Event::PeerActiveDeaf,
         Event::PeerPassive,
+        Event::PeerHandsOver,
         Event::Stranger,
+        Event::PeerOffers,
+        Event::PeerReady,
+        Event::PeerVeto,
+        Event::PeerWants,
         Event::RequestPeerFresh,
         Event::RequestPeerExpired,
+        Event::RequestPeerLost,
+        Event::RequestPeerDead,
         Event::Late,
         Event::StepBackPeerReady,
+        Event::StepBackPeerBare,
         Event::StepBackAlone,
+        Event::Promote,
+        Event::PromoteBesideActive,
+        Event::OfferExpired,
+        Event::Drained,
+        Event::DrainExpired,
+        Event::FailBackDue,
         Event::Stopping,
     ];
 
@@ -143,18 +193,50 @@ impl Event {
             Event::PeerActiveHigher => "peer-active-higher",
             Event::PeerActiveDeaf => "peer-active-deaf",
             Event::PeerPassive => "peer-passive",
+            Event::PeerHandsOver => "peer-hands-over",
             Event::Stranger => "stranger",
+            Event::PeerOffers => "peer-offers",
+            Event::PeerReady => "peer-ready",
+            Event::PeerVeto => "peer-veto",
+            Event::PeerWants => "peer-wants",
             Event::RequestPeerFresh => "request-peer-fresh",
             Event::RequestPeerExpired => "request-peer-expired",
+            Event::RequestPeerLost => "request-peer-lost",
+            Event::RequestPeerDead => "request-peer-dead",
             Event::Late => "late",
             Event::StepBackPeerReady => "step-back",
+            Event::StepBackPeerBare => "step-back-peer-bare",
             Event::StepBackAlone => "step-back-alone",
+            Event::Promote => "promote",
+            Event::PromoteBesideActive => "promote-beside-active",
+            Event::OfferExpired => "offer-expired",
+            Event::Drained => "drained",
+            Event::DrainExpired => "drain-expired",
+            Event::FailBackDue => "fail-back-due",
             Event::Stopping => "stopping",
         }
     }
 
     const fn is_request(self) -> bool {
-        matches!(self, Event::RequestPeerFresh | Event::RequestPeerExpired)
+        matches!(
+            self,
+            Event::RequestPeerFresh
+                | Event::RequestPeerExpired
+                | Event::RequestPeerLost
+                | Event::RequestPeerDead
+        )
+    }
+
+    /// What an operator asks for.
+    const fn is_wish(self) -> bool {
+        matches!(
+            self,
+            Event::StepBackPeerReady
+                | Event::StepBackPeerBare
+                | Event::StepBackAlone
+                | Event::Promote
+                | Event::PromoteBesideActive
+        )
     }
 }
 
@@ -175,6 +257,16 @@ pub enum Then {
     Resign,
     /// Goes back to the literal initial state. Only the Guide's table does this.
     Reset,
+    /// Offers the service to the peer, and serves on.
+    Offer,
+    /// Takes the offer back.
+    Withdraw,
+    /// Takes no new request; resigns when those that were begun are finished.
+    Drain,
+    /// Asks the application whether it is ready for the service, and tells the peer.
+    Consider,
+    /// Asks the peer for the service.
+    Want,
     /// The request is served.
     Serve,
     /// The request voted: becomes active, and the request is served.
@@ -322,9 +414,7 @@ impl Table {
 const fn fits(event: Event, then: Then) -> bool {
     match then {
         Then::Serve | Then::Vote => event.is_request(),
-        Then::Refuse => {
-            event.is_request() || matches!(event, Event::StepBackPeerReady | Event::StepBackAlone)
-        }
+        Then::Refuse => event.is_request() || event.is_wish(),
         Then::Ignore => matches!(event, Event::Stranger),
         Then::Stay
         | Then::Guard
@@ -332,6 +422,11 @@ const fn fits(event: Event, then: Then) -> bool {
         | Then::Yield
         | Then::Resign
         | Then::Reset
+        | Then::Offer
+        | Then::Withdraw
+        | Then::Drain
+        | Then::Consider
+        | Then::Want
         | Then::Exit => !event.is_request(),
     }
 }
@@ -389,13 +484,23 @@ pub(super) const ANY_ACTIVE: &[Event] = &[
     Event::PeerActiveHigher,
     Event::PeerActiveDeaf,
 ];
-pub(super) const ANY_STEP_BACK: &[Event] = &[Event::StepBackPeerReady, Event::StepBackAlone];
-pub(super) const ANY_REQUEST: &[Event] = &[Event::RequestPeerFresh, Event::RequestPeerExpired];
+pub(super) const ANY_STEP_BACK: &[Event] = &[
+    Event::StepBackPeerReady,
+    Event::StepBackPeerBare,
+    Event::StepBackAlone,
+];
+pub(super) const ANY_PROMOTE: &[Event] = &[Event::Promote, Event::PromoteBesideActive];
+pub(super) const ANY_REQUEST: &[Event] = &[
+    Event::RequestPeerFresh,
+    Event::RequestPeerExpired,
+    Event::RequestPeerLost,
+    Event::RequestPeerDead,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{GUIDE, PAIR};
+    use crate::core::{GUIDE, MAINTENANCE, PAIR};
 
     /// Leaks on purpose: a table's rows live as long as the program, here too.
     fn table(rows: Vec<Row>) -> Result<Table, TableError> {
@@ -450,7 +555,7 @@ mod tests {
 
     #[test]
     fn ids_are_unique_and_speakable() {
-        for table in [&PAIR, &GUIDE] {
+        for table in [&PAIR, &GUIDE, &MAINTENANCE] {
             let mut ids: Vec<_> = table.rows().iter().map(|row| row.id).collect();
             assert!(
                 ids.iter()

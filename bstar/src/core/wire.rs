@@ -7,7 +7,9 @@
 //! bstar/1 pair=bstar role=primary inc=00f1c2d3e4a5b697 epoch=3 heard=none timeout=2000
 //! ```
 //!
-//! Keys that are not known are ignored, so that a later version may say more.
+//! Behind these stand, while they hold, `offer=N` (an active hands the service over), `ready=N` or
+//! `veto=N` (what its passive peer says to that), `wants=1` (a passive primary would fail back) and
+//! `maintenance=1`. Keys that are not known are ignored, so that a later version may say more.
 
 use std::fmt;
 use std::str;
@@ -39,7 +41,7 @@ impl Announced {
     pub fn of(role: Role, state: State) -> Announced {
         match state {
             State::Initial | State::Resigned => Announced::Initial(role),
-            State::Active => Announced::Active,
+            State::Active | State::Draining => Announced::Active,
             State::Passive => Announced::Passive,
         }
     }
@@ -86,6 +88,15 @@ pub enum Heard {
     Incarnation(u64),
 }
 
+/// What a passive node says to an offer of the service, and to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OfferAnswer {
+    /// It can take the service over.
+    Ready(u64),
+    /// It cannot, or will not.
+    Veto(u64),
+}
+
 /// What a second frame says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Metadata {
@@ -101,6 +112,14 @@ pub struct Metadata {
     pub heard: Heard,
     /// The sender's peer timeout.
     pub timeout: Duration,
+    /// The number of the offer by which the sender hands the service over.
+    pub offer: Option<u64>,
+    /// What the sender says to the offer that it heard.
+    pub answer: Option<OfferAnswer>,
+    /// Whether the sender asks for the service.
+    pub wants: bool,
+    /// Whether the sender takes nothing over by itself.
+    pub maintenance: bool,
 }
 
 impl fmt::Display for Metadata {
@@ -115,7 +134,22 @@ impl fmt::Display for Metadata {
             Heard::Bare => f.write_str("bare")?,
             Heard::Incarnation(inc) => write!(f, "{inc:016x}")?,
         }
-        write!(f, " timeout={}", self.timeout.as_millis())
+        write!(f, " timeout={}", self.timeout.as_millis())?;
+        if let Some(offer) = self.offer {
+            write!(f, " offer={offer}")?;
+        }
+        match self.answer {
+            Some(OfferAnswer::Ready(offer)) => write!(f, " ready={offer}")?,
+            Some(OfferAnswer::Veto(offer)) => write!(f, " veto={offer}")?,
+            None => {}
+        }
+        if self.wants {
+            f.write_str(" wants=1")?;
+        }
+        if self.maintenance {
+            f.write_str(" maintenance=1")?;
+        }
+        Ok(())
     }
 }
 
@@ -160,6 +194,7 @@ fn parse_metadata(bytes: &[u8]) -> Result<Metadata, Garbage> {
     }
     let (mut pair, mut role, mut incarnation) = (None, None, None);
     let (mut epoch, mut heard, mut timeout) = (None, None, None);
+    let (mut offer, mut answer, mut wants, mut maintenance) = (None, None, None, None);
     for word in words {
         let (key, value) = word.split_once('=').ok_or(Garbage)?;
         match key {
@@ -169,6 +204,11 @@ fn parse_metadata(bytes: &[u8]) -> Result<Metadata, Garbage> {
             "epoch" => once(&mut epoch, parse_decimal(value).filter(|e| *e <= MAX_EPOCH))?,
             "heard" => once(&mut heard, parse_heard(value))?,
             "timeout" => once(&mut timeout, parse_timeout(value))?,
+            "offer" => once(&mut offer, parse_decimal(value))?,
+            "ready" => once(&mut answer, parse_decimal(value).map(OfferAnswer::Ready))?,
+            "veto" => once(&mut answer, parse_decimal(value).map(OfferAnswer::Veto))?,
+            "wants" => once(&mut wants, parse_flag(value))?,
+            "maintenance" => once(&mut maintenance, parse_flag(value))?,
             _ => {}
         }
     }
@@ -179,6 +219,10 @@ fn parse_metadata(bytes: &[u8]) -> Result<Metadata, Garbage> {
         epoch: epoch.ok_or(Garbage)?,
         heard: heard.ok_or(Garbage)?,
         timeout: timeout.ok_or(Garbage)?,
+        offer,
+        answer,
+        wants: wants.unwrap_or(false),
+        maintenance: maintenance.unwrap_or(false),
     })
 }
 
@@ -214,6 +258,14 @@ fn parse_decimal(value: &str) -> Option<u64> {
         .bytes()
         .all(|b| b.is_ascii_digit())
         .then(|| value.parse().ok())?
+}
+
+fn parse_flag(value: &str) -> Option<bool> {
+    match value {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
 }
 
 fn parse_timeout(value: &str) -> Option<Duration> {
@@ -352,6 +404,10 @@ mod tests {
             epoch: 3,
             heard: Heard::Nothing,
             timeout: Duration::from_secs(2),
+            offer: None,
+            answer: None,
+            wants: false,
+            maintenance: false,
         }
     }
 

@@ -54,6 +54,17 @@ pub struct ServerArgs {
     /// Milliseconds of silence after which the peer may be replaced [default: two heartbeats]
     #[arg(long, value_name = "MS", value_parser = parse_millis)]
     timeout: Option<Duration>,
+    /// Milliseconds that a switchover waits for requests under way [default: the peer timeout]
+    #[arg(long, value_name = "MS", value_parser = parse_millis)]
+    drain: Option<Duration>,
+    /// As primary: after so many milliseconds beside an active backup, ask for the service again
+    /// [default: never]
+    #[arg(long, value_name = "MS", value_parser = parse_millis)]
+    fail_back: Option<Duration>,
+    /// As backup that was never paired: serve when the primary has been silent for so many
+    /// milliseconds [default: never]
+    #[arg(long, value_name = "MS", value_parser = parse_millis)]
+    serve_alone: Option<Duration>,
     /// Name of the pair; the same on both nodes
     #[arg(long, value_name = "NAME", default_value = "bstar", value_parser = parse_pair)]
     pair: PairId,
@@ -119,11 +130,22 @@ impl ServerArgs {
     }
 
     fn config(&self, role: Role) -> Result<Config, ConfigError> {
-        let config = Config::new(role)
+        let mut config = Config::new(role)
             .with_heartbeat(self.heartbeat)?
             .with_pair(self.pair.clone());
-        self.timeout
-            .map_or(Ok(config.clone()), |timeout| config.with_timeout(timeout))
+        type With = fn(Config, Duration) -> Result<Config, ConfigError>;
+        let options: [(_, With); 4] = [
+            (self.timeout, Config::with_timeout),
+            (self.drain, Config::with_drain),
+            (self.fail_back, Config::with_fail_back),
+            (self.serve_alone, Config::with_serve_alone),
+        ];
+        for (given, with) in options {
+            if let Some(given) = given {
+                config = with(config, given)?;
+            }
+        }
+        Ok(config)
     }
 
     /// What was given, and for the rest the Guide's ports.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::StepBackError;
+use crate::core::{PromoteError, StepBackError};
 use reactor::EndpointError;
 
 /// Why a node could not be attached to a reactor. Nothing of it remains there.
@@ -52,6 +52,9 @@ pub enum HandleError {
     /// The node does not step back.
     #[error(transparent)]
     StepBack(#[from] StepBackError),
+    /// The node is not promoted.
+    #[error(transparent)]
+    Promote(#[from] PromoteError),
     /// The node's thread did not come round to it. Whether it will is unknown.
     #[error("the node did not answer within {0:?}")]
     Timeout(Duration),

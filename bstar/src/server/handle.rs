@@ -1,7 +1,7 @@
 //! What other threads may ask of a node.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use reactor::{SourceKey, Waker};
 
 use super::error::HandleError;
-use crate::core::{Machine, Status, StepBackError};
+use super::history::Record;
+use super::questions::Question;
+use super::work::Work;
+use crate::core::{Machine, Status};
 
 /// Questions that may wait at once.
 const MAX_WAITING: usize = 1024;
@@ -54,8 +57,22 @@ impl Handle {
         self.ask(timeout, Question::Vote)
     }
 
-    /// Hands the service to the peer, if this node is active and hears a passive peer. `Ok` says
-    /// that this node has stepped back. Waits at most `timeout` for the node's thread.
+    /// As [`Handle::vote`], and counts a request that is under way until the [`Work`] is dropped: a
+    /// switchover waits for it. `None`: it may not be served.
+    pub fn begin(&self, timeout: Duration) -> Result<Option<Work>, HandleError> {
+        match Work::begin(&self.shared, &self.waker, self.source) {
+            Some(work) => Ok(Some(work)),
+            None => self.ask(timeout, Question::Begin),
+        }
+    }
+
+    /// Hands the service to the peer, if this node is active and hears a passive peer that is
+    /// ready for it. `Ok` says that this node has stepped back; after
+    /// [`HandleError::Timeout`] it may still.
+    ///
+    /// A peer of ours is offered the service, and has a peer timeout to answer; then those requests
+    /// that are under way have the time of [`Config::drain`](crate::Config::drain) to end, and no
+    /// other is begun.
     pub fn switch_over(&self, timeout: Duration) -> Result<(), HandleError> {
         Ok(self.ask(timeout, |asker| Question::SwitchOver(Some(asker)))??)
     }
@@ -63,6 +80,28 @@ impl Handle {
     /// As [`Handle::switch_over`], without waiting: a refusal is logged.
     pub fn request_switchover(&self) -> Result<(), HandleError> {
         self.put(Question::SwitchOver(None))
+    }
+
+    /// Makes this node active because an operator says so: for a backup that was never paired and
+    /// is alone, or under maintenance. Nobody else may serve, nor begin to: that is for the
+    /// operator to know. Refused beside a peer that is heard to be active.
+    pub fn promote(&self, timeout: Duration) -> Result<(), HandleError> {
+        Ok(self.ask(timeout, Question::Promote)??)
+    }
+
+    /// Puts this node under maintenance, or takes it out. While it lasts the node takes nothing over
+    /// but by hand: by [`Handle::promote`], or by a switchover at its peer. It lasts no longer than
+    /// this process; to keep the pair as it is, put both nodes under it.
+    ///
+    /// An active node still steps back where two could serve, for example after a pause of its own,
+    /// and then nobody takes over until somebody is promoted.
+    pub fn set_maintenance(&self, on: bool, timeout: Duration) -> Result<(), HandleError> {
+        self.ask(timeout, |asker| Question::Maintenance(on, asker))
+    }
+
+    /// The last 64 transitions, the oldest first.
+    pub fn history(&self, timeout: Duration) -> Result<Vec<Record>, HandleError> {
+        self.ask(timeout, Question::History)
     }
 
     /// What the node knows. Waits at most `timeout` for the node's thread.
@@ -115,15 +154,6 @@ impl Handle {
     }
 }
 
-/// What a thread may ask, and where it waits for the answer.
-#[derive(Debug)]
-pub(super) enum Question {
-    Vote(SyncSender<bool>),
-    /// Without a sender nobody waits: a refusal is logged all the same.
-    SwitchOver(Option<SyncSender<Result<(), StepBackError>>>),
-    Status(SyncSender<Status>),
-}
-
 /// What the node's thread shares with its handles.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -131,6 +161,8 @@ pub(super) struct Shared {
     endpoints: Vec<String>,
     /// Until when, in nanoseconds since the origin, the node is certainly active; 0 if it is not.
     active_until: AtomicU64,
+    /// Requests under way.
+    work: AtomicUsize,
     /// `None` when the node has ended.
     waiting: Mutex<Option<VecDeque<Question>>>,
 }
@@ -142,19 +174,20 @@ impl Shared {
         Shared {
             endpoints,
             active_until: AtomicU64::new(0),
+            work: AtomicUsize::new(0),
             waiting: Mutex::new(Some(VecDeque::new())),
         }
     }
 
     /// Says how long the others may rely on what the machine is now.
     pub(super) fn rely(&self, machine: &Machine) {
-        // Whoever reads this relies on nothing else that was written.
+        // Whoever reads this relies on nothing else that was written, but for the count of work.
         self.active_until
-            .store(machine.relies_until().map_or(0, nanos), Ordering::Relaxed);
+            .store(machine.relies_until().map_or(0, nanos), Ordering::SeqCst);
     }
 
     pub(super) fn withdraw(&self) {
-        self.active_until.store(0, Ordering::Relaxed);
+        self.active_until.store(0, Ordering::SeqCst);
     }
 
     pub(super) fn take_questions(&self) -> VecDeque<Question> {
@@ -170,8 +203,23 @@ impl Shared {
         self.waiting().take();
     }
 
-    fn may_serve(&self) -> bool {
-        nanos(Instant::now()) <= self.active_until.load(Ordering::Relaxed)
+    pub(super) fn may_serve(&self) -> bool {
+        nanos(Instant::now()) <= self.active_until.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn count_work(&self) {
+        self.work.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether it was the last, and the node may wait for that.
+    pub(super) fn end_work(&self) -> bool {
+        let last = self.work.fetch_sub(1, Ordering::SeqCst) == 1;
+        last && self.active_until.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether no request is under way. Withdraw first, or one may be begun meanwhile.
+    pub(super) fn is_idle(&self) -> bool {
+        self.work.load(Ordering::SeqCst) == 0
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<Question>>> {

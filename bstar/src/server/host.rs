@@ -6,10 +6,13 @@ use std::time::Instant;
 use reactor::{BoxError, Event, Interest, Scope, SocketKey, Source, SourceKey, TimerKey};
 use zmq::Message;
 
-use super::handle::{Question, Shared};
+use super::handle::Shared;
+use super::history::History;
 use super::link;
+use super::questions::Switchover;
 use super::request::Request;
 use super::voter::{Voter, refusal};
+use super::work::Work;
 use crate::core::{Announced, Answer, Fatal, Machine, Metadata, Output, State, Transition};
 use reactor::Endpoint;
 
@@ -18,8 +21,11 @@ pub(super) struct Callbacks<S> {
     pub(super) on_active: Option<OnTransition<S>>,
     pub(super) on_passive: Option<OnTransition<S>>,
     pub(super) on_transition: Option<OnTransition<S>>,
+    pub(super) on_offer: Option<OnOffer<S>>,
     pub(super) on_fatal: Option<OnFatal<S>>,
 }
+
+pub(super) type OnOffer<S> = Box<dyn FnMut(&mut S, &mut Scope<S>) -> Result<(), BoxError>>;
 
 pub(super) type OnTransition<S> =
     Box<dyn FnMut(&mut S, &mut Scope<S>, &Transition) -> Result<(), BoxError>>;
@@ -56,6 +62,10 @@ pub(super) struct Host<S> {
     pub(super) callbacks: Callbacks<S>,
     pub(super) shared: Arc<Shared>,
     pub(super) timer: Option<TimerKey>,
+    /// Who waits for the end of a switchover.
+    pub(super) switchovers: Vec<Switchover>,
+    pub(super) history: History,
+    pub(super) me: Option<SourceKey>,
     /// When the state channel was last read.
     pub(super) states_read: Instant,
     /// Kept from message to message, so that none allocates.
@@ -82,6 +92,7 @@ impl<S: 'static> Source<S> for Host<S> {
         for (n, voter) in self.voters.iter_mut().enumerate() {
             voter.register(scope, me, TAG_FIRST_VOTER + n)?;
         }
+        self.me = Some(me);
         self.timer = Some(scope.own_timer(me, 0, self.machine.next_deadline())?);
         Ok(())
     }
@@ -242,7 +253,11 @@ impl<S: 'static> Host<S> {
 
     /// May a request be begun now? It may be what makes this node active; then the application
     /// is told before the answer is given.
-    fn decide(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<Answer, BoxError> {
+    pub(super) fn decide(
+        &mut self,
+        state: &mut S,
+        scope: &mut Scope<S>,
+    ) -> Result<Answer, BoxError> {
         let mut now = scope.fresh_now();
         // Before it is a vote; and once in a heartbeat, however many requests are queued.
         if self.machine.state() != State::Active
@@ -266,33 +281,9 @@ impl<S: 'static> Host<S> {
         Ok(answer)
     }
 
-    /// Those that wait now: who asks meanwhile has notified again.
-    fn answer_questions(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
-        // Who has stopped waiting is not told.
-        for question in self.shared.take_questions() {
-            self.machine.handle_timeout(scope.fresh_now());
-            self.flush(state, scope)?;
-            match question {
-                Question::Vote(asker) => {
-                    let answer = self.decide(state, scope)?;
-                    let _ = asker.try_send(answer == Answer::Accept);
-                }
-                Question::SwitchOver(asker) => {
-                    let result = self.machine.handle_step_back(scope.fresh_now());
-                    self.flush(state, scope)?;
-                    if let Err(error) = &result {
-                        tracing::warn!(%error, "no switchover");
-                    }
-                    if let Some(asker) = asker {
-                        let _ = asker.try_send(result);
-                    }
-                }
-                Question::Status(asker) => {
-                    let _ = asker.try_send(self.machine.status(scope.fresh_now()));
-                }
-            }
-        }
-        Ok(())
+    /// Counts a request that another thread begins.
+    pub(super) fn begin_work(&self, scope: &Scope<S>) -> Option<Work> {
+        Work::begin(&self.shared, &scope.waker(), self.me?)
     }
 
     /// The run ends: a passive peer need not wait for our silence.
@@ -302,43 +293,11 @@ impl<S: 'static> Host<S> {
     }
 
     /// Does what the machine wants done.
-    fn flush(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+    pub(super) fn flush(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
         let mut changed = false;
-        while let Some(output) = self.machine.poll_output() {
+        while let Some(output) = self.next_output(scope) {
             changed = true;
-            match output {
-                Output::Publish {
-                    state,
-                    mut metadata,
-                } => {
-                    // libzmq sends to a new subscriber before it has told of it: look once more.
-                    if metadata.is_some() {
-                        self.read_subscriptions(scope)?;
-                        metadata = metadata.filter(|_| self.machine.all_read_metadata());
-                    }
-                    self.publish(scope, state, metadata);
-                }
-                Output::Transition(transition) => self.tell(state, scope, &transition)?,
-                Output::Stranger(stranger) => {
-                    tracing::warn!(%stranger, "someone who is not our peer is ignored");
-                }
-                Output::TimeoutMismatch { ours, theirs } => tracing::warn!(
-                    ?ours,
-                    ?theirs,
-                    "the nodes were given different peer timeouts: both use the larger"
-                ),
-                Output::NeverPaired => tracing::warn!(
-                    "requests are refused: this backup has not met its primary since it started, \
-                     and cannot know whether that one serves elsewhere"
-                ),
-                Output::Redial => self.redial(scope)?,
-                Output::Fatal(fatal) => {
-                    if let Some(on_fatal) = &mut self.callbacks.on_fatal {
-                        on_fatal(state, scope, &fatal);
-                    }
-                    return Err(fatal.into());
-                }
-            }
+            self.carry_out(output, state, scope)?;
         }
         // Otherwise what the others rely on is only older than it could be, by a fraction of what it
         // is good for: time passes here often enough.
@@ -346,6 +305,78 @@ impl<S: 'static> Host<S> {
             self.shared.rely(&self.machine);
         }
         Ok(())
+    }
+
+    /// What the machine wants done next. One that drains is told when all work has ended.
+    fn next_output(&mut self, scope: &mut Scope<S>) -> Option<Output> {
+        let output = self.machine.poll_output();
+        if output.is_some() || self.machine.state() != State::Draining || !self.shared.is_idle() {
+            return output;
+        }
+        self.machine.handle_drained(scope.fresh_now());
+        self.machine.poll_output()
+    }
+
+    fn carry_out(
+        &mut self,
+        output: Output,
+        state: &mut S,
+        scope: &mut Scope<S>,
+    ) -> Result<(), BoxError> {
+        match output {
+            Output::Publish {
+                state,
+                mut metadata,
+            } => {
+                // libzmq sends to a new subscriber before it has told of it: look once more.
+                if metadata.is_some() {
+                    self.read_subscriptions(scope)?;
+                    metadata = metadata.filter(|_| self.machine.all_read_metadata());
+                }
+                self.publish(scope, state, metadata);
+            }
+            // A machine has epochs written down only when it was told where it left off.
+            Output::Persist { .. } => {}
+            Output::Transition(transition) => self.tell(state, scope, &transition)?,
+            Output::Offered => self.consider(state, scope),
+            Output::SwitchoverEnded(result) => {
+                let askers = std::mem::take(&mut self.switchovers);
+                self.end_switchover(askers, result);
+            }
+            Output::Stranger(stranger) => {
+                tracing::warn!(%stranger, "someone who is not our peer is ignored");
+            }
+            Output::TimeoutMismatch { ours, theirs } => tracing::warn!(
+                ?ours,
+                ?theirs,
+                "the nodes were given different peer timeouts: both use the larger"
+            ),
+            Output::NeverPaired => tracing::warn!(
+                "requests are refused: this backup has not met its primary since it started, \
+                 and cannot know whether that one serves elsewhere"
+            ),
+            Output::Redial => self.redial(scope)?,
+            Output::Fatal(fatal) => {
+                if let Some(on_fatal) = &mut self.callbacks.on_fatal {
+                    on_fatal(state, scope, &fatal);
+                }
+                return Err(fatal.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer offers the service: the application may decline.
+    fn consider(&mut self, state: &mut S, scope: &mut Scope<S>) {
+        let ready = match &mut self.callbacks.on_offer {
+            Some(on_offer) => on_offer(state, scope),
+            None => Ok(()),
+        };
+        if let Err(veto) = &ready {
+            tracing::warn!(%veto, "the peer offers the service, and this node declines");
+        }
+        self.machine
+            .handle_offer_answer(ready.is_ok(), scope.fresh_now());
     }
 
     fn publish(&mut self, scope: &mut Scope<S>, state: Announced, metadata: Option<Metadata>) {
@@ -388,9 +419,11 @@ impl<S: 'static> Host<S> {
         // application is ready.
         self.shared.withdraw();
         let began = scope.fresh_now();
+        self.history.add(*transition, began);
         let callbacks = &mut self.callbacks;
         let stands_by = match (transition.from, transition.to) {
-            (State::Active, _) | (State::Initial, State::Passive) => true,
+            (State::Active, State::Draining) => false,
+            (State::Active | State::Draining, _) | (State::Initial, State::Passive) => true,
             // Of what led here the application was told, or it changes nothing for it.
             _ => false,
         };

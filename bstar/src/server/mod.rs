@@ -14,6 +14,10 @@
 //!   steps back, and the reactor's run returns the error.
 //! - A handler or callback that takes longer than the peer timeout less one heartbeat makes the
 //!   node step back, as any other pause does: the peer could not hear it meanwhile.
+//! - In a switchover the peer is asked first, and may decline. Then no request is begun any more, each
+//!   that was begun and is counted by a [`Work`] has the time of [`Config::drain`](crate::Config::drain)
+//!   to end, and the replies of handlers that returned are handed to their sockets. Then this node
+//!   steps back.
 //! - When the run is stopped, by [`Scope::stop`], a signal or a handle, an active node hands the
 //!   service to a passive peer before it ends.
 //!
@@ -25,10 +29,13 @@
 
 mod error;
 mod handle;
+mod history;
 mod host;
 mod link;
+mod questions;
 mod request;
 mod voter;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,9 +44,12 @@ use reactor::{BoxError, Scope};
 
 pub use self::error::{Error, HandleError};
 pub use self::handle::Handle;
+pub use self::history::Record;
 pub use self::request::Request;
+pub use self::work::Work;
 
 use self::handle::Shared;
+use self::history::History;
 use self::host::{Callbacks, Host, Link};
 use self::voter::{Handler, Voter};
 use crate::core::{Config, Fatal, Machine, PAIR, Table, Transition};
@@ -100,6 +110,7 @@ impl<S: 'static> Server<S> {
                 on_active: None,
                 on_passive: None,
                 on_transition: None,
+                on_offer: None,
                 on_fatal: None,
             },
         }
@@ -180,6 +191,17 @@ impl<S: 'static> Server<S> {
         self
     }
 
+    /// Called on a passive node when its active peer offers it the service, for a switchover. An error
+    /// is a veto: the peer goes on to serve, and both logs tell why. Like every callback it must
+    /// take less than the peer timeout less one heartbeat.
+    pub fn on_offer<F>(mut self, callback: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>) -> Result<(), BoxError> + 'static,
+    {
+        self.callbacks.on_offer = Some(Box::new(callback));
+        self
+    }
+
     /// Called when this node cannot go on, before the reactor's run returns the same as an error.
     pub fn on_fatal<F>(mut self, callback: F) -> Server<S>
     where
@@ -229,6 +251,9 @@ impl<S: 'static> Server<S> {
             callbacks: self.callbacks,
             shared: Arc::clone(&shared),
             timer: None,
+            switchovers: Vec::new(),
+            history: History::new(now),
+            me: None,
             states_read: now,
             frames: Vec::new(),
             ended: false,

@@ -57,6 +57,8 @@ pub(crate) struct PairNode {
     last_call: Instant,
     /// What it did that it must not do.
     pub(crate) broken: Option<String>,
+    /// Of this life.
+    random: u64,
     peer: HostId,
     outputs: VecDeque<sim::Output<Frames>>,
 }
@@ -73,6 +75,7 @@ impl PairNode {
             silent_since: now,
             last_call: now,
             broken: None,
+            random: life.random,
             peer: 1 - life.host,
             outputs: VecDeque::new(),
         }
@@ -102,8 +105,16 @@ impl PairNode {
         result
     }
 
-    /// Does what the machine wants done.
+    /// Does what the machine wants done. Nothing takes longer than a call: who drains is done at once.
     fn flush(&mut self, now: Instant) {
+        self.carry_out(now);
+        if self.machine.state() == State::Draining {
+            self.machine.handle_drained(now);
+            self.carry_out(now);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant) {
         while let Some(output) = self.machine.poll_output() {
             let role = self.machine.config().role();
             self.outputs.push_back(match output {
@@ -131,6 +142,12 @@ impl PairNode {
                 }
                 Output::Fatal(fatal) => sim::Output::Exit(format!("{}: {fatal}", fatal.row)),
                 Output::NeverPaired => sim::Output::Note("was never paired, and refuses".into()),
+                Output::Offered => {
+                    // One life in four declines.
+                    let ready = !self.random.is_multiple_of(4);
+                    self.machine.handle_offer_answer(ready, now);
+                    sim::Output::Note(format!("is offered the service, and ready: {ready}"))
+                }
                 // The simulated link dials by itself.
                 Output::Redial => continue,
                 other => sim::Output::Note(format!("{other:?}")),

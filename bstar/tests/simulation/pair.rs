@@ -144,7 +144,9 @@ impl Scenario for Pair {
         let state = world.node(host).map(|node| node.machine.state());
         self.active_since[host] = match state {
             Some(State::Active) => self.active_since[host].or(Some(world.now())),
-            Some(State::Initial | State::Passive | State::Resigned) | None => None,
+            Some(State::Initial | State::Draining | State::Passive | State::Resigned) | None => {
+                None
+            }
         };
         Ok(())
     }

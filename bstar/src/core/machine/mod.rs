@@ -7,11 +7,20 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::config::Config;
-use super::output::{Answer, Counters, Fatal, Output, Status, StepBackError, Stranger, Transition};
-use super::pair::PAIR;
-use super::table::{Event, Role, Row, State, Table, Then};
-use super::wire::{Announced, Announcement, Heard, MAX_EPOCH, Metadata, Subscribers};
+use crate::core::config::Config;
+use crate::core::maintenance::MAINTENANCE;
+use crate::core::output::{Answer, Counters, Output, Status, Transition};
+use crate::core::pair::PAIR;
+use crate::core::table::{Event, Role, Row, State, Table, Then};
+use crate::core::wire::{Announced, Announcement, Heard, MAX_EPOCH, Metadata, Subscribers};
+
+mod hand_over;
+mod hearing;
+
+#[cfg(test)]
+mod tests;
+
+use hand_over::HandOver;
 
 /// A connection and its handshakes take several round trips: given up sooner, a slow link would
 /// never come up.
@@ -40,6 +49,12 @@ pub struct Machine {
     last_turn: Instant,
     /// When the last pause of our own ended.
     woke: Option<Instant>,
+    /// The peer is proved to be gone, and nothing was heard since.
+    peer_dead: bool,
+    /// Epochs are written down before they are used.
+    durable: bool,
+    maintenance: bool,
+    hand_over: HandOver,
     next_publish: Instant,
     /// When the peer was last heard or dialled.
     dialled: Instant,
@@ -79,6 +94,10 @@ impl Machine {
             their_timeout: None,
             last_turn: now,
             woke: None,
+            peer_dead: false,
+            durable: false,
+            maintenance: false,
+            hand_over: HandOver::default(),
             next_publish: now,
             dialled: now,
             subscribers: Subscribers::default(),
@@ -89,6 +108,13 @@ impl Machine {
             counters: Counters::default(),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Goes on from the epoch that was written down last, 0 if none was, and has each further one
+    /// written down: see [`Output::Persist`]. To be called before anything else.
+    pub fn resume_epochs(&mut self, stored: u64) {
+        self.durable = true;
+        self.epoch_seen = self.epoch_seen.max(stored.min(MAX_EPOCH));
     }
 
     /// A message arrived on the state channel.
@@ -117,16 +143,16 @@ impl Machine {
     /// A transition may come of it: drain the outputs before the request is begun.
     pub fn handle_request(&mut self, now: Instant) -> Answer {
         self.wake(now);
-        let event = if self.fresh(now) {
-            Event::RequestPeerFresh
-        } else {
-            Event::RequestPeerExpired
-        };
+        let event = self.classify_request(now);
         match self.fire(event, now) {
             Then::Serve | Then::Vote => Answer::Accept,
             _ => {
                 self.counters.refused += 1;
-                if event == Event::RequestPeerExpired && !self.unpaired_told {
+                if event == Event::RequestPeerExpired
+                    && self.state == State::Initial
+                    && !self.maintenance
+                    && !self.unpaired_told
+                {
                     self.unpaired_told = true;
                     self.outputs.push_back(Output::NeverPaired);
                 }
@@ -135,25 +161,18 @@ impl Machine {
         }
     }
 
-    /// The operator wants this node to step back in favour of its peer.
-    pub fn handle_step_back(&mut self, now: Instant) -> Result<(), StepBackError> {
+    /// The peer is proved to be gone, though it was heard within the peer timeout: its process ended,
+    /// and the host that answers for it says so. Holds until something is heard.
+    pub fn handle_peer_dead(&mut self, now: Instant) {
         self.wake(now);
-        let peer_ready = self.fresh(now)
-            && self
-                .peer
-                .as_ref()
-                .is_some_and(|p| p.state == Announced::Passive);
-        let event = if peer_ready {
-            Event::StepBackPeerReady
-        } else {
-            Event::StepBackAlone
-        };
-        let state = self.state;
-        match self.fire(event, now) {
-            Then::Refuse if state == State::Active => Err(StepBackError::Alone),
-            Then::Refuse => Err(StepBackError::NotActive(state.name(self.config.role()))),
-            _ => Ok(()),
-        }
+        self.peer_dead = true;
+    }
+
+    /// Puts this node under maintenance, or takes it out: then it follows [`MAINTENANCE`], and takes
+    /// nothing over but by hand. Ends with this life.
+    pub fn set_maintenance(&mut self, on: bool) {
+        self.publish |= on != self.maintenance;
+        self.maintenance = on;
     }
 
     /// This node is about to end: an active one steps back, so that its peer need not wait for
@@ -166,6 +185,7 @@ impl Machine {
     /// Time passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.wake(now);
+        self.pass_time_of_hand_over(now);
         // A link may be dead without anyone who would dial it again: libzmq gives a connection up
         // for good whose other end broke the protocol, be it with one frame.
         if now >= self.dialled + self.timeout().max(SHORTEST_REDIAL) {
@@ -185,6 +205,9 @@ impl Machine {
 
     /// What is to be done next; `None` when all is done. Drain it after each call above.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(Output::Persist { .. }) = self.outputs.front() {
+            return self.outputs.pop_front();
+        }
         if self.publish {
             self.publish = false;
             let metadata = self
@@ -212,7 +235,7 @@ impl Machine {
     /// Our epoch if we are active, else the highest seen; 0 before any.
     pub fn epoch(&self) -> u64 {
         match self.state {
-            State::Active => self.activation,
+            State::Active | State::Draining => self.activation,
             State::Initial | State::Passive | State::Resigned => self.epoch_seen,
         }
     }
@@ -227,7 +250,7 @@ impl Machine {
     pub fn relies_until(&self) -> Option<Instant> {
         match self.state {
             State::Active => Some(self.last_turn + self.config.longest_gap()),
-            State::Initial | State::Passive | State::Resigned => None,
+            State::Initial | State::Draining | State::Passive | State::Resigned => None,
         }
     }
 
@@ -239,6 +262,7 @@ impl Machine {
             peer: self.peer.clone(),
             silence: now.saturating_duration_since(self.silent_since),
             fresh: self.fresh(now),
+            maintenance: self.maintenance,
             timeout: self.timeout(),
             counters: self.counters,
         }
@@ -251,6 +275,8 @@ impl Machine {
         if gap > self.config.longest_gap() {
             self.counters.late += 1;
             self.hearing_since = None;
+            self.peer_dead = false;
+            self.hand_over.standing_by_since = None;
             self.woke = Some(now);
             // What waits to be read must not be thrown away by a new connection.
             self.dialled = now;
@@ -263,143 +289,24 @@ impl Machine {
         }
     }
 
-    fn hear(&mut self, said: Announcement, now: Instant) {
-        if let Some(stranger) = self.stranger(&said) {
-            let row = self.row(Event::Stranger);
-            match self.fire(Event::Stranger, now) {
-                Then::Ignore => self.tell_stranger(stranger),
-                Then::Exit => {
-                    let fatal = Fatal {
-                        row: row.id,
-                        stranger: Some(stranger),
-                    };
-                    self.outputs.push_back(Output::Fatal(fatal));
-                }
-                _ => self.live(said, now),
-            }
-            return;
+    fn classify_request(&self, now: Instant) -> Event {
+        let lost = |after| now >= self.silent_since + after;
+        match (self.fresh(now), self.peer_dead) {
+            (true, false) => Event::RequestPeerFresh,
+            (true, true) => Event::RequestPeerDead,
+            (false, _) if self.config.serve_alone().is_some_and(lost) => Event::RequestPeerLost,
+            (false, _) => Event::RequestPeerExpired,
         }
-        if !self.fresh(now) {
-            self.hearing_since = None;
-            self.dual_since = None;
-            self.their_timeout = None;
-        }
-        if let Some(metadata) = &said.metadata {
-            self.epoch_seen = self.epoch_seen.max(metadata.epoch);
-            let theirs = metadata.timeout;
-            self.their_timeout = Some(theirs);
-            if theirs != self.config.timeout() && self.mismatch_told != Some(theirs) {
-                self.mismatch_told = Some(theirs);
-                let ours = self.config.timeout();
-                self.outputs
-                    .push_back(Output::TimeoutMismatch { ours, theirs });
-            }
-        }
-        let event = self.classify(&said, now);
-        if event == Event::PeerActiveBare && self.state == State::Active {
-            self.dual_since.get_or_insert(now);
-        } else if event != Event::PeerActiveBareLong {
-            self.dual_since = None;
-        }
-        self.live(said, now);
-        let row = self.row(event);
-        if let Then::Exit = self.fire(event, now) {
-            let fatal = Fatal {
-                row: row.id,
-                stranger: None,
-            };
-            self.outputs.push_back(Output::Fatal(fatal));
-        }
-    }
-
-    /// Whose message it is not, if not our peer's.
-    fn stranger(&self, said: &Announcement) -> Option<Stranger> {
-        if let Some(metadata) = &said.metadata
-            && metadata.pair != *self.config.pair()
-        {
-            return Some(Stranger::OtherPair {
-                ours: self.config.pair().to_string(),
-                theirs: metadata.pair.to_string(),
-            });
-        }
-        let role = match (&said.metadata, said.state) {
-            (Some(metadata), _) => metadata.role,
-            (None, Announced::Initial(role)) => role,
-            (None, Announced::Active | Announced::Passive) => return None,
-        };
-        (role == self.config.role()).then_some(Stranger::SameRole(role))
-    }
-
-    fn tell_stranger(&mut self, stranger: Stranger) {
-        self.counters.strangers += 1;
-        if !self.stranger_told {
-            self.stranger_told = true;
-            self.outputs.push_back(Output::Stranger(stranger));
-        }
-    }
-
-    fn classify(&self, said: &Announcement, now: Instant) -> Event {
-        match (said.state, &said.metadata) {
-            (Announced::Initial(_), _) => {
-                let just_woke = self
-                    .woke
-                    .is_some_and(|at| now < at + self.config.heartbeat());
-                if just_woke {
-                    Event::PeerInitialStale
-                } else {
-                    Event::PeerInitial
-                }
-            }
-            (Announced::Passive, _) => Event::PeerPassive,
-            (Announced::Active, None) => {
-                let long = self
-                    .dual_since
-                    .is_some_and(|since| now >= since + self.timeout());
-                if long {
-                    Event::PeerActiveBareLong
-                } else {
-                    Event::PeerActiveBare
-                }
-            }
-            (Announced::Active, Some(metadata)) => {
-                if self.is_deaf(metadata, now) {
-                    Event::PeerActiveDeaf
-                } else if metadata.epoch > self.epoch() {
-                    Event::PeerActiveHigher
-                } else if metadata.epoch == self.epoch() && self.config.role() == Role::Backup {
-                    // Parity keeps two activations apart; should they tie, the primary stays.
-                    Event::PeerActiveHigher
-                } else {
-                    Event::PeerActiveLower
-                }
-            }
-        }
-    }
-
-    /// A peer that has only just come back has not heard us yet either, and says so. It is deaf
-    /// when it still says so after a heartbeat in which we heard it.
-    fn is_deaf(&self, metadata: &Metadata, now: Instant) -> bool {
-        let hears_us = match metadata.heard {
-            Heard::Nothing => false,
-            Heard::Bare => true,
-            Heard::Incarnation(incarnation) => incarnation == self.incarnation,
-        };
-        let for_long = self
-            .hearing_since
-            .is_some_and(|since| now >= since + self.config.heartbeat());
-        !hears_us && for_long
-    }
-
-    fn live(&mut self, said: Announcement, now: Instant) {
-        self.peer = Some(said);
-        self.silent_since = now;
-        self.dialled = now;
-        self.hearing_since.get_or_insert(now);
     }
 
     /// The one row for this event, as things stand.
     fn row(&self, event: Event) -> &'static Row {
-        self.table.row(self.config.role(), self.state, event)
+        let table = if self.maintenance {
+            &MAINTENANCE
+        } else {
+            self.table
+        };
+        table.row(self.config.role(), self.state, event)
     }
 
     /// Applies the one row for this event, and says what it did.
@@ -410,13 +317,22 @@ impl Machine {
             Then::Yield => Some(State::Passive),
             Then::Resign => Some(State::Resigned),
             Then::Reset => Some(State::Initial),
-            Then::Stay | Then::Guard | Then::Ignore | Then::Serve | Then::Refuse | Then::Exit => {
-                None
-            }
+            Then::Drain => Some(State::Draining),
+            Then::Stay
+            | Then::Guard
+            | Then::Ignore
+            | Then::Serve
+            | Then::Refuse
+            | Then::Offer
+            | Then::Withdraw
+            | Then::Consider
+            | Then::Want
+            | Then::Exit => None,
         };
         if let Then::Guard | Then::Resign = row.then {
             self.silent_since = now;
         }
+        self.advance_hand_over(row.then, event, now);
         if let Some(to) = to {
             self.enter(to, row.id, event);
         }
@@ -427,9 +343,15 @@ impl Machine {
         let from = self.state;
         self.state = to;
         self.dual_since = None;
+        let mut fence = None;
         if to == State::Active {
             self.activation = next_epoch(self.epoch_seen, self.config.role());
             self.epoch_seen = self.activation;
+            if self.durable {
+                let epoch = self.activation;
+                self.outputs.push_front(Output::Persist { epoch });
+                fence = Some(epoch);
+            }
         }
         self.counters.transitions += 1;
         self.publish = true;
@@ -440,7 +362,9 @@ impl Machine {
             from,
             to,
             epoch,
+            fence,
         }));
+        self.leave_hand_over(from, to);
     }
 
     fn fresh(&self, now: Instant) -> bool {
@@ -474,6 +398,10 @@ impl Machine {
             epoch: self.epoch(),
             heard,
             timeout: self.config.timeout(),
+            offer: self.hand_over.offer(),
+            answer: self.hand_over.answer(),
+            wants: self.hand_over.wants,
+            maintenance: self.maintenance,
         }
     }
 }
@@ -482,7 +410,10 @@ impl Machine {
 impl Machine {
     /// All that decides what this node will do, with ages instead of times and no counters, for
     /// a search to tell states apart. The pattern names every field, so that none is forgotten.
-    pub(super) fn canonical(&self, now: Instant) -> impl std::hash::Hash + PartialEq + use<> {
+    pub(in crate::core) fn canonical(
+        &self,
+        now: Instant,
+    ) -> impl std::hash::Hash + PartialEq + use<> {
         let Machine {
             config,
             table: _,
@@ -497,6 +428,10 @@ impl Machine {
             their_timeout,
             last_turn,
             woke,
+            peer_dead,
+            durable: _,
+            maintenance,
+            hand_over,
             next_publish,
             dialled: _,
             subscribers,
@@ -521,6 +456,7 @@ impl Machine {
             *their_timeout,
             age(*last_turn, config.longest_gap() + Duration::from_millis(1)),
             woke.map(|at| age(at, config.heartbeat())),
+            (*peer_dead, *maintenance, hand_over.canonical(now, config)),
             next_publish.saturating_duration_since(now),
             subscribers.clone(),
         )

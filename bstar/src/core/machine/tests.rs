@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::*;
+use crate::core::*;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const OURS: u64 = 0xa;
@@ -34,6 +34,10 @@ impl Bench {
                 bench.hear("1");
             }
             State::Passive => bench.hear("3"),
+            State::Draining => {
+                bench = Bench::in_state(role, State::Active);
+                bench.offer(OfferAnswer::Ready);
+            }
             State::Resigned => {
                 bench = Bench::in_state(role, State::Active);
                 bench.hear("4");
@@ -61,9 +65,42 @@ impl Bench {
             epoch,
             heard,
             timeout: 2 * HEARTBEAT,
+            offer: None,
+            answer: None,
+            wants: false,
+            maintenance: false,
         };
         self.machine
             .handle_peer(&[digit, &said.to_string()], self.now);
+    }
+
+    /// What a peer of ours says, with what belongs to a hand-over.
+    fn hear_told(&mut self, digit: &str, tell: impl FnOnce(&mut Metadata)) {
+        let mut said = Metadata {
+            pair: PairId::default(),
+            role: self.machine.config().role().other(),
+            incarnation: THEIRS,
+            epoch: 0,
+            heard: Heard::Incarnation(OURS),
+            timeout: 2 * HEARTBEAT,
+            offer: None,
+            answer: None,
+            wants: false,
+            maintenance: false,
+        };
+        tell(&mut said);
+        self.machine
+            .handle_peer(&[digit, &said.to_string()], self.now);
+    }
+
+    /// The active offers the service to a passive peer of ours, which says this to it.
+    fn offer(&mut self, answer: fn(u64) -> OfferAnswer) {
+        self.hear_told("4", |_| {});
+        assert_eq!(
+            self.machine.handle_step_back(self.now),
+            Ok(StepBack::Offered)
+        );
+        self.hear_told("4", |told| told.answer = Some(answer(1)));
     }
 
     fn request(&mut self) -> Answer {
@@ -327,7 +364,10 @@ fn a_node_steps_back_only_for_a_passive_peer() {
         Err(StepBackError::Alone)
     );
     bench.hear("4");
-    assert_eq!(bench.machine.handle_step_back(bench.now), Ok(()));
+    assert_eq!(
+        bench.machine.handle_step_back(bench.now),
+        Ok(StepBack::Done)
+    );
     assert_eq!(
         bench.machine.handle_step_back(bench.now),
         Err(StepBackError::NotActive("resigned"))
@@ -540,4 +580,259 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// Those outputs that tell of a switchover.
+fn switchovers(outputs: &[Output]) -> Vec<Result<(), StepBackError>> {
+    let ended = outputs.iter().filter_map(|output| match output {
+        Output::SwitchoverEnded(result) => Some(*result),
+        _ => None,
+    });
+    ended.collect()
+}
+
+/// What a node would publish now.
+fn told(bench: &mut Bench) -> Metadata {
+    bench
+        .machine
+        .handle_subscription(b"\x01", Some(1), bench.now);
+    bench
+        .machine
+        .handle_subscription(b"\x01bstar/1", Some(1), bench.now);
+    let outputs = bench.drain();
+    let said = outputs.into_iter().find_map(|output| match output {
+        Output::Publish { metadata, .. } => metadata,
+        _ => None,
+    });
+    said.expect("everyone who listens reads metadata")
+}
+
+#[test]
+fn a_switchover_asks_the_peer_and_waits_for_what_was_begun() {
+    for role in Role::ALL {
+        let mut bench = Bench::in_state(role, State::Active);
+        bench.hear_told("4", |_| {});
+        let asked = bench.machine.handle_step_back(bench.now);
+        assert_eq!(asked, Ok(StepBack::Offered));
+        assert_eq!(told(&mut bench).offer, Some(1));
+        // Until the peer has answered, it serves.
+        assert_eq!(bench.request(), Answer::Accept);
+        bench.hear_told("4", |told| told.answer = Some(OfferAnswer::Ready(1)));
+        assert_eq!(bench.state(), State::Draining);
+        assert_eq!(bench.request(), Answer::Refuse);
+        assert_eq!(bench.machine.relies_until(), None);
+        bench.machine.handle_drained(bench.now);
+        assert_eq!(bench.state(), State::Resigned);
+        let outputs = bench.drain();
+        assert_eq!(switchovers(&outputs), [Ok(())]);
+    }
+}
+
+#[test]
+fn an_offer_that_is_declined_or_not_answered_changes_nothing() {
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    bench.offer(OfferAnswer::Veto);
+    assert_eq!(bench.state(), State::Active);
+    let outputs = bench.drain();
+    assert_eq!(switchovers(&outputs), [Err(StepBackError::Vetoed)]);
+    assert_eq!(told(&mut bench).offer, None);
+
+    assert_eq!(
+        bench.machine.handle_step_back(bench.now),
+        Ok(StepBack::Offered)
+    );
+    // What was said to an offer of before, or of another life of ours, is no answer.
+    bench.hear_told("4", |told| told.answer = Some(OfferAnswer::Ready(1)));
+    bench.hear_told("4", |told| {
+        told.answer = Some(OfferAnswer::Ready(2));
+        told.heard = Heard::Incarnation(OURS + 1);
+    });
+    assert_eq!(bench.state(), State::Active);
+    for _ in 0..4 {
+        bench.run_for(beats(0.5));
+        bench.hear_told("4", |_| {});
+    }
+    let outputs = bench.drain();
+    assert_eq!(switchovers(&outputs), [Err(StepBackError::Unanswered)]);
+    assert_eq!(bench.request(), Answer::Accept);
+}
+
+#[test]
+fn a_drain_ends() {
+    let mut bench = Bench::in_state(Role::Backup, State::Draining);
+    bench.run_for(beats(1.9));
+    assert_eq!(bench.state(), State::Draining);
+    bench.run_for(beats(0.1));
+    assert_eq!(bench.rows(), ["draining-expired"]);
+}
+
+#[test]
+fn who_is_ready_takes_over_from_that_life_and_by_that_offer() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    bench.hear_told("3", |told| told.offer = Some(7));
+    assert!(bench.drain().contains(&Output::Offered));
+    // The application has not answered yet.
+    assert_eq!(told(&mut bench).answer, None);
+    bench.machine.handle_offer_answer(true, bench.now);
+    assert_eq!(told(&mut bench).answer, Some(OfferAnswer::Ready(7)));
+    // It is asked once.
+    bench.hear_told("3", |told| told.offer = Some(7));
+    assert!(!bench.drain().contains(&Output::Offered));
+    bench.hear_told("1", |told| told.offer = Some(7));
+    assert_eq!(bench.rows(), ["passive-handed-over"]);
+
+    // An offer that was taken back, and made again, is asked about again.
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    bench.hear_told("3", |told| told.offer = Some(7));
+    bench.machine.handle_offer_answer(false, bench.now);
+    assert_eq!(told(&mut bench).answer, Some(OfferAnswer::Veto(7)));
+    bench.hear_told("3", |_| {});
+    assert_eq!(told(&mut bench).answer, None);
+    bench.hear_told("3", |told| told.offer = Some(8));
+    assert!(bench.drain().contains(&Output::Offered));
+}
+
+#[test]
+fn a_primary_fails_back_after_it_has_stood_by_for_long_enough() {
+    let mut bench = Bench::in_state(Role::Primary, State::Initial);
+    let config = Config::new(Role::Primary).with_fail_back(beats(10.0));
+    bench.machine = Machine::new(config.unwrap(), OURS, bench.now);
+    let beside_active = |bench: &mut Bench, count: usize| {
+        for _ in 0..count {
+            bench.hear_told("3", |_| {});
+            bench.run_for(beats(1.0));
+        }
+    };
+    beside_active(&mut bench, 8);
+    // A silence begins the time anew.
+    bench.run_for(beats(3.0));
+    beside_active(&mut bench, 9);
+    assert!(!told(&mut bench).wants);
+    beside_active(&mut bench, 2);
+    assert!(told(&mut bench).wants);
+    // The peer offers; not being ready, this node waits as long again.
+    bench.hear_told("3", |told| told.offer = Some(1));
+    bench.machine.handle_offer_answer(false, bench.now);
+    assert!(!told(&mut bench).wants);
+    beside_active(&mut bench, 11);
+    assert!(told(&mut bench).wants);
+
+    // And the other side: who is asked offers, once.
+    let mut bench = Bench::in_state(Role::Backup, State::Active);
+    bench.hear_told("4", |told| told.wants = true);
+    assert_eq!(told(&mut bench).offer, Some(1));
+    bench.hear_told("4", |told| told.wants = true);
+    assert_eq!(told(&mut bench).offer, Some(1));
+}
+
+#[test]
+fn b04_a_backup_alone_serves_when_it_is_told_to() {
+    // By hand.
+    let mut bench = Bench::new(Role::Backup);
+    bench.run_for(beats(5.0));
+    assert_eq!(bench.request(), Answer::Refuse);
+    assert_eq!(bench.machine.handle_promote(bench.now), Ok(()));
+    assert_eq!(bench.request(), Answer::Accept);
+    assert_eq!(
+        bench.machine.handle_promote(bench.now),
+        Err(PromoteError::Serves("active"))
+    );
+    assert_eq!(bench.rows(), ["initial-promote"]);
+
+    // By policy.
+    let mut bench = Bench::new(Role::Backup);
+    let config = Config::new(Role::Backup).with_serve_alone(beats(10.0));
+    bench.machine = Machine::new(config.unwrap(), OURS, bench.now);
+    bench.run_for(beats(9.9));
+    assert_eq!(bench.request(), Answer::Refuse);
+    bench.run_for(beats(0.1));
+    assert_eq!(bench.request(), Answer::Accept);
+    assert_eq!(bench.rows(), ["initial-backup-alone"]);
+}
+
+#[test]
+fn nobody_is_promoted_beside_an_active_peer() {
+    for state in [State::Passive, State::Resigned] {
+        let mut bench = Bench::in_state(Role::Backup, state);
+        bench.hear("3");
+        assert_eq!(
+            bench.machine.handle_promote(bench.now),
+            Err(PromoteError::PeerActive)
+        );
+        bench.run_for(beats(2.0));
+        assert_eq!(bench.machine.handle_promote(bench.now), Ok(()));
+    }
+}
+
+#[test]
+fn under_maintenance_nobody_takes_over_but_by_hand() {
+    for role in Role::ALL {
+        let mut bench = Bench::in_state(role, State::Passive);
+        bench.machine.set_maintenance(true);
+        let initial = [["2"], ["1"]][role as usize];
+        bench.machine.handle_peer(&initial, bench.now);
+        bench.run_for(beats(5.0));
+        assert_eq!(bench.request(), Answer::Refuse);
+        bench.machine.handle_peer_dead(bench.now);
+        assert_eq!(bench.request(), Answer::Refuse);
+        // What a hand hands over at the peer is taken.
+        bench.hear_told("3", |told| told.offer = Some(3));
+        bench.machine.handle_offer_answer(true, bench.now);
+        let digit = ["2", "1"][role as usize];
+        bench.hear_told(digit, |told| told.offer = Some(3));
+        assert_eq!(bench.state(), State::Active);
+        assert_eq!(bench.request(), Answer::Accept);
+        // And all is as ever when it is over.
+        bench.machine.set_maintenance(false);
+        bench.hear_more("3", 99, Heard::Incarnation(OURS));
+        assert_eq!(bench.state(), State::Resigned);
+    }
+}
+
+#[test]
+fn a_proof_of_death_holds_until_something_is_heard() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    assert_eq!(bench.request(), Answer::Refuse);
+    bench.machine.handle_peer_dead(bench.now);
+    bench.hear("3");
+    assert_eq!(bench.request(), Answer::Refuse);
+    bench.machine.handle_peer_dead(bench.now);
+    // Nor over a pause of our own, in which the peer may have come back.
+    bench.now += beats(1.5);
+    bench.machine.handle_timeout(bench.now);
+    assert_eq!(bench.request(), Answer::Refuse);
+    bench.hear("3");
+    bench.machine.handle_peer_dead(bench.now);
+    assert_eq!(bench.request(), Answer::Accept);
+    assert_eq!(bench.rows(), ["passive-vote-dead"]);
+    // Only a passive node has seen its peer serve, and may know by its end that nobody does.
+    for role in Role::ALL {
+        for state in [State::Initial, State::Resigned] {
+            let mut bench = Bench::in_state(role, state);
+            bench.machine.handle_peer_dead(bench.now);
+            assert_eq!(bench.request(), Answer::Refuse);
+        }
+    }
+}
+
+#[test]
+fn an_epoch_is_written_down_before_anyone_is_told() {
+    let mut bench = Bench::new(Role::Primary);
+    bench.machine.resume_epochs(41);
+    bench.hear("2");
+    let outputs = bench.drain();
+    assert_eq!(outputs[0], Output::Persist { epoch: 43 });
+    assert!(matches!(outputs[1], Output::Publish { .. }));
+    let Some(Output::Transition(transition)) = outputs.last() else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!((transition.epoch, transition.fence), (43, Some(43)));
+    // Without a store nothing may be fenced by it.
+    let mut bench = Bench::new(Role::Primary);
+    bench.hear("2");
+    let outputs = bench.drain();
+    assert!(matches!(
+        outputs.last(),
+        Some(Output::Transition(Transition { fence: None, .. }))
+    ));
 }

@@ -1,0 +1,115 @@
+//! What other threads ask of the node, and its answers.
+
+use std::sync::mpsc::SyncSender;
+
+use reactor::{BoxError, Scope};
+
+use super::history::Record;
+use super::host::Host;
+use super::work::Work;
+use crate::core::{Answer, PromoteError, Status, StepBack, StepBackError};
+
+/// What a thread may ask, and where it waits for the answer.
+#[derive(Debug)]
+pub(super) enum Question {
+    Vote(SyncSender<bool>),
+    Begin(SyncSender<Option<Work>>),
+    /// Without a sender nobody waits: a refusal is logged all the same.
+    SwitchOver(Option<Switchover>),
+    Promote(SyncSender<Result<(), PromoteError>>),
+    Maintenance(bool, SyncSender<()>),
+    Status(SyncSender<Status>),
+    History(SyncSender<Vec<Record>>),
+}
+
+/// Who waits for the end of a switchover.
+pub(super) type Switchover = SyncSender<Result<(), StepBackError>>;
+
+impl<S: 'static> Host<S> {
+    /// Those that wait now: who asks meanwhile has notified again.
+    pub(super) fn answer_questions(
+        &mut self,
+        state: &mut S,
+        scope: &mut Scope<S>,
+    ) -> Result<(), BoxError> {
+        // The end of a request that was under way notifies too.
+        self.flush(state, scope)?;
+        for question in self.shared.take_questions() {
+            self.machine.handle_timeout(scope.fresh_now());
+            self.flush(state, scope)?;
+            self.answer(question, state, scope)?;
+        }
+        Ok(())
+    }
+
+    /// Who has stopped waiting is not told.
+    fn answer(
+        &mut self,
+        question: Question,
+        state: &mut S,
+        scope: &mut Scope<S>,
+    ) -> Result<(), BoxError> {
+        match question {
+            Question::Vote(asker) => {
+                let answer = self.decide(state, scope)?;
+                let _ = asker.try_send(answer == Answer::Accept);
+            }
+            Question::Begin(asker) => {
+                let answer = self.decide(state, scope)?;
+                let work = (answer == Answer::Accept)
+                    .then(|| self.begin_work(scope))
+                    .flatten();
+                let _ = asker.try_send(work);
+            }
+            Question::SwitchOver(asker) => self.switch_over(asker, state, scope)?,
+            Question::Promote(asker) => {
+                let result = self.machine.handle_promote(scope.fresh_now());
+                self.flush(state, scope)?;
+                let _ = asker.try_send(result);
+            }
+            Question::Maintenance(on, asker) => {
+                self.machine.set_maintenance(on);
+                self.flush(state, scope)?;
+                let _ = asker.try_send(());
+            }
+            Question::Status(asker) => {
+                let _ = asker.try_send(self.machine.status(scope.fresh_now()));
+            }
+            Question::History(asker) => {
+                let _ = asker.try_send(self.history.records());
+            }
+        }
+        Ok(())
+    }
+
+    fn switch_over(
+        &mut self,
+        asker: Option<Switchover>,
+        state: &mut S,
+        scope: &mut Scope<S>,
+    ) -> Result<(), BoxError> {
+        match self.machine.handle_step_back(scope.fresh_now()) {
+            Ok(StepBack::Offered) => {
+                // How many may wait is bounded by how many questions do.
+                self.switchovers.extend(asker);
+            }
+            Ok(_) => self.end_switchover(asker, Ok(())),
+            Err(error) => self.end_switchover(asker, Err(error)),
+        }
+        self.flush(state, scope)
+    }
+
+    /// Tells these of how a switchover ended.
+    pub(super) fn end_switchover(
+        &mut self,
+        askers: impl IntoIterator<Item = Switchover>,
+        result: Result<(), StepBackError>,
+    ) {
+        if let Err(error) = &result {
+            tracing::warn!(%error, "no switchover");
+        }
+        for asker in askers {
+            let _ = asker.try_send(result);
+        }
+    }
+}
