@@ -42,8 +42,9 @@ pub struct Config {
     /// heartbeats, which is the servers' own peer timeout: to ask before it has passed proves
     /// nothing.
     pub settle_delay: Duration,
-    /// How long a server that refused by word is left alone. A tenth of a heartbeat, at least
-    /// 1 ms: a refusal is cheap, and the server may become active at any moment.
+    /// How long a server that refused by word is left alone, at most: the first time a 32nd of it,
+    /// then twice as long each time until it gives a reply. A tenth of a heartbeat, at least 1 ms:
+    /// a refusal is cheap, and the server may become active at any moment.
     pub retry_pause: Duration,
     /// Pause between the end of a link, or of a vain attempt at one, and the next attempt. A tenth
     /// of a heartbeat, within 5 to 100 ms; it never grows, since a server that is back is to be

@@ -54,7 +54,7 @@
 //! | What the server does | What the client does |
 //! |---|---|
 //! | refuses the connection, or loses it | goes to the other server at once; dials again after a pause that does not grow |
-//! | refuses by word: it is not active | goes to the other server at once; asks this one again after a tenth of a heartbeat |
+//! | refuses by word: it is not active | goes to the other server at once; asks this one again after a moment that grows to a tenth of a heartbeat |
 //! | says nothing for a heartbeat | goes to the other server; asks this one again two heartbeats after it was asked |
 //!
 //! So the delays of the Guide's client are spent only against servers that say nothing.

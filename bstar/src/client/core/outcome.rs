@@ -63,6 +63,7 @@ impl Core {
             self.current = server;
         }
         self.servers[server].answered_at = Some(now);
+        self.servers[server].refusals = 0;
         let before = self.answered_last.replace(server);
         if before.is_some_and(|before| before != server) {
             self.stats.failovers += 1;
@@ -85,7 +86,8 @@ impl Core {
             return;
         };
         self.stats.refused += 1;
-        self.servers[server].not_before = now + self.config.retry_pause;
+        let pause = self.servers[server].next_retry_pause(self.config.retry_pause);
+        self.servers[server].not_before = now + pause;
         request.copies[server] -= 1;
         if request.waits_on(server) || request.phase == Phase::Stalled {
             self.requeue(sequence);

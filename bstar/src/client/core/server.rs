@@ -21,6 +21,8 @@ pub(super) struct Server {
     pub(super) hang_up_due: bool,
     /// Not to be asked before: it refused, or said nothing.
     pub(super) not_before: Instant,
+    /// How often it refused by word since it last gave a reply.
+    pub(super) refusals: u32,
     /// The last sign of life: an answer of any kind to this client, or the link's beginning.
     pub(super) heard: Instant,
     /// When it last gave a reply that was wanted.
@@ -35,6 +37,7 @@ impl Server {
             link: Link::Down { redial_at: now },
             hang_up_due: false,
             not_before: now,
+            refusals: 0,
             heard: now,
             answered_at: None,
             waiting: BTreeSet::new(),
@@ -43,6 +46,15 @@ impl Server {
 
     pub(super) fn may_be_asked(&self, now: Instant) -> bool {
         self.link == Link::Up && self.not_before <= now
+    }
+
+    /// It refused: how long it is left alone. In a switchover both servers refuse for a moment, so
+    /// it is asked again soon at first.
+    pub(super) fn next_retry_pause(&mut self, longest: Duration) -> Duration {
+        const DOUBLINGS: u32 = 5;
+        let left = DOUBLINGS.saturating_sub(self.refusals);
+        self.refusals = self.refusals.saturating_add(1);
+        longest / 2_u32.pow(left)
     }
 
     /// When the server's silence towards its oldest request is long enough to move on.
