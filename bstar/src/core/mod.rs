@@ -9,7 +9,7 @@
 //! let mut node = Machine::new(Config::new(Role::Primary), 7, start);
 //!
 //! // Its peer, a backup, announces its initial state: the primary becomes active.
-//! node.handle_peer(&[b"2"], start);
+//! node.handle_peer(0, &[b"2"], start);
 //! assert_eq!(node.state(), State::Active);
 //! assert!(matches!(node.poll_output(), Some(Output::Publish { .. })));
 //! let Some(Output::Transition(t)) = node.poll_output() else { unreachable!() };
@@ -23,6 +23,7 @@
 
 mod config;
 mod guide;
+mod links;
 mod machine;
 mod maintenance;
 mod output;
@@ -35,6 +36,7 @@ mod search;
 
 pub use config::{Config, ConfigError, HEARTBEAT_RANGE, MAX_TIMEOUT, PairId};
 pub use guide::GUIDE;
+pub use links::LinkStatus;
 pub use machine::{Machine, SHORTEST_REDIAL};
 pub use maintenance::MAINTENANCE;
 pub use output::{

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::links::LinkStatus;
 use super::table::{Event, Role, State};
 use super::wire::{Announced, Announcement, Metadata};
 
@@ -74,12 +75,12 @@ pub enum Output {
         /// The epoch that is entered.
         epoch: u64,
     },
-    /// Publish the state: the digit, and the text behind it if it is given.
+    /// Publish the state on every link.
     Publish {
-        /// Frame 0.
+        /// Frame 0: its digit.
         state: Announced,
-        /// Frame 1, when every subscriber reads it.
-        metadata: Option<Metadata>,
+        /// Frame 1: its text, on the links where [everyone reads it](super::Machine::reads_metadata).
+        metadata: Metadata,
     },
     /// The state changed.
     Transition(Transition),
@@ -100,8 +101,19 @@ pub enum Output {
     /// A client asks a backup that has never been paired, and cannot know whether its primary
     /// serves elsewhere: refused until it has met its primary. Said once.
     NeverPaired,
-    /// The peer has been silent for a peer timeout, once more: dial its state channel anew.
-    Redial,
+    /// A link has been silent for a peer timeout, once more: dial its state channel anew.
+    Redial {
+        /// Its number.
+        link: usize,
+    },
+    /// One of two links fell silent for a peer timeout while the other was heard, or is heard
+    /// again. Each is said once.
+    Link {
+        /// Its number.
+        link: usize,
+        /// Whether it is silent.
+        silent: bool,
+    },
     /// This node cannot go on.
     Fatal(Fatal),
 }
@@ -164,6 +176,8 @@ pub struct Counters {
     pub garbage: u64,
     /// Messages of someone who is not our peer.
     pub strangers: u64,
+    /// Words of the peer that came after a newer one, by the other of two links.
+    pub old: u64,
     /// Gaps between turns that were too long.
     pub late: u64,
     /// Requests that were refused.
@@ -190,6 +204,8 @@ pub struct Status {
     pub maintenance: bool,
     /// The peer timeout in force: the larger of ours and the peer's.
     pub timeout: Duration,
+    /// Of each state link.
+    pub links: Vec<LinkStatus>,
     /// How often things happened.
     pub counters: Counters,
 }

@@ -120,6 +120,9 @@ pub struct Metadata {
     pub wants: bool,
     /// Whether the sender takes nothing over by itself.
     pub maintenance: bool,
+    /// The number of this word among the sender's, if it has two state links: it grows within one
+    /// incarnation.
+    pub seq: Option<u64>,
 }
 
 impl fmt::Display for Metadata {
@@ -149,7 +152,7 @@ impl fmt::Display for Metadata {
         if self.maintenance {
             f.write_str(" maintenance=1")?;
         }
-        Ok(())
+        self.seq.map_or(Ok(()), |seq| write!(f, " seq={seq}"))
     }
 }
 
@@ -195,6 +198,7 @@ fn parse_metadata(bytes: &[u8]) -> Result<Metadata, Garbage> {
     let (mut pair, mut role, mut incarnation) = (None, None, None);
     let (mut epoch, mut heard, mut timeout) = (None, None, None);
     let (mut offer, mut answer, mut wants, mut maintenance) = (None, None, None, None);
+    let mut seq = None;
     for word in words {
         let (key, value) = word.split_once('=').ok_or(Garbage)?;
         match key {
@@ -209,6 +213,7 @@ fn parse_metadata(bytes: &[u8]) -> Result<Metadata, Garbage> {
             "veto" => once(&mut answer, parse_decimal(value).map(OfferAnswer::Veto))?,
             "wants" => once(&mut wants, parse_flag(value))?,
             "maintenance" => once(&mut maintenance, parse_flag(value))?,
+            "seq" => once(&mut seq, parse_decimal(value))?,
             _ => {}
         }
     }
@@ -223,6 +228,7 @@ fn parse_metadata(bytes: &[u8]) -> Result<Metadata, Garbage> {
         answer,
         wants: wants.unwrap_or(false),
         maintenance: maintenance.unwrap_or(false),
+        seq,
     })
 }
 
@@ -408,6 +414,7 @@ mod tests {
             answer: None,
             wants: false,
             maintenance: false,
+            seq: None,
         }
     }
 
@@ -467,6 +474,8 @@ mod tests {
             ("epoch=3", "epoch=3 epoch=3"),
             ("timeout=2000", "timeout=0"),
             ("timeout=2000", "timeout=600001"),
+            ("timeout=2000", "timeout=2000 seq=-1"),
+            ("timeout=2000", "timeout=2000 seq=1 seq=2"),
             ("heard=none", "heard=f1c2"),
             ("role=primary", "role=Primary"),
             ("role=primary", "role"),
@@ -574,10 +583,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(inc: u64, epoch in 0..=MAX_EPOCH, heard in prop_oneof![
+        fn what_is_written_is_read(inc: u64, epoch in 0..=MAX_EPOCH, seq: Option<u64>, heard in prop_oneof![
             Just(Heard::Nothing), Just(Heard::Bare), any::<u64>().prop_map(Heard::Incarnation),
         ]) {
-            let sent = Metadata { incarnation: inc, epoch, heard, ..metadata() };
+            let sent = Metadata { incarnation: inc, epoch, heard, seq, ..metadata() };
             let read = Announcement::parse(&["4", &sent.to_string()]).unwrap();
             prop_assert_eq!(read.metadata, Some(sent));
         }

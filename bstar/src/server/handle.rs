@@ -112,12 +112,17 @@ impl Handle {
     /// Where the node publishes its state, with the port that the system chose if it was a
     /// wildcard.
     pub fn local_endpoint(&self) -> &str {
-        &self.shared.endpoints[0]
+        &self.shared.links[0]
+    }
+
+    /// The same of [the second state link](super::Server::second_link), if there is one.
+    pub fn second_local_endpoint(&self) -> Option<&str> {
+        self.shared.links.get(1).map(String::as_str)
     }
 
     /// Where its front ends are bound, in the order in which they were given.
     pub fn frontend_endpoints(&self) -> &[String] {
-        &self.shared.endpoints[1..]
+        &self.shared.frontends
     }
 
     /// Stops the reactor that the node runs on. The node says goodbye: if it is active, a
@@ -157,8 +162,8 @@ impl Handle {
 /// What the node's thread shares with its handles.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The state link's own, then those of the front ends.
-    endpoints: Vec<String>,
+    links: Vec<String>,
+    frontends: Vec<String>,
     /// Until when, in nanoseconds since the origin, the node is certainly active; 0 if it is not.
     active_until: AtomicU64,
     /// Requests under way.
@@ -168,11 +173,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(publisher: String, frontends: Vec<String>) -> Shared {
-        let mut endpoints = vec![publisher];
-        endpoints.extend(frontends);
+    /// Given where the state links and the front ends are bound.
+    pub(super) fn new(links: Vec<String>, frontends: Vec<String>) -> Shared {
         Shared {
-            endpoints,
+            links,
+            frontends,
             active_until: AtomicU64::new(0),
             work: AtomicUsize::new(0),
             waiting: Mutex::new(Some(VecDeque::new())),

@@ -66,7 +66,7 @@ mod tests {
     fn the_oldest_go_and_each_tells_how_long_the_state_before_lasted() {
         let start = Instant::now();
         let mut machine = Machine::new(Config::new(Role::Primary), 1, start);
-        machine.handle_peer(&["2"], start);
+        machine.handle_peer(0, &["2"], start);
         let transition = std::iter::from_fn(|| machine.poll_output())
             .find_map(|output| match output {
                 Output::Transition(transition) => Some(transition),

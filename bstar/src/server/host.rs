@@ -8,13 +8,12 @@ use zmq::Message;
 
 use super::handle::Shared;
 use super::history::History;
-use super::link;
+use super::link::Link;
 use super::questions::Switchover;
 use super::request::Request;
 use super::voter::{Voter, refusal};
 use super::work::Work;
 use crate::core::{Announced, Answer, Fatal, Machine, Metadata, Output, State, Transition};
-use reactor::Endpoint;
 
 /// What the application wants to be told.
 pub(super) struct Callbacks<S> {
@@ -36,28 +35,38 @@ const STATES_AT_ONCE: usize = 4096;
 /// Subscriptions read in one go.
 const SUBSCRIPTIONS_AT_ONCE: usize = 256;
 
-const TAG_PUBLISHER: usize = 0;
-const TAG_SUBSCRIBER: usize = 1;
-const TAG_FIRST_VOTER: usize = 2;
+/// What an event of a socket is about: each kind by its number.
+enum Tag {
+    Publisher(usize),
+    Subscriber(usize),
+    Voter(usize),
+}
 
-/// The sockets of the state link, before and after they are registered.
-pub(super) enum Link {
-    Unregistered {
-        publisher: zmq::Socket,
-        subscriber: zmq::Socket,
-    },
-    Registered {
-        publisher: SocketKey,
-        subscriber: SocketKey,
-    },
-    Gone,
+const TAG_KINDS: usize = 3;
+
+impl Tag {
+    fn number(self) -> usize {
+        match self {
+            Tag::Publisher(link) => TAG_KINDS * link,
+            Tag::Subscriber(link) => TAG_KINDS * link + 1,
+            Tag::Voter(n) => TAG_KINDS * n + 2,
+        }
+    }
+
+    fn of(number: usize) -> Tag {
+        let n = number / TAG_KINDS;
+        match number % TAG_KINDS {
+            0 => Tag::Publisher(n),
+            1 => Tag::Subscriber(n),
+            _ => Tag::Voter(n),
+        }
+    }
 }
 
 /// The pair as a source on the reactor.
 pub(super) struct Host<S> {
     pub(super) machine: Machine,
-    pub(super) link: Link,
-    pub(super) remote: Endpoint,
+    pub(super) links: Vec<Link>,
     pub(super) voters: Vec<Voter<S>>,
     pub(super) callbacks: Callbacks<S>,
     pub(super) shared: Arc<Shared>,
@@ -76,21 +85,12 @@ pub(super) struct Host<S> {
 
 impl<S: 'static> Source<S> for Host<S> {
     fn start(&mut self, scope: &mut Scope<S>, me: SourceKey) -> Result<(), reactor::Error> {
-        let Link::Unregistered {
-            publisher,
-            subscriber,
-        } = std::mem::replace(&mut self.link, Link::Gone)
-        else {
-            return Err(reactor::Error::Invalid("a node is attached once"));
-        };
-        let publisher = scope.own_socket(me, TAG_PUBLISHER, publisher, Interest::READ)?;
-        let subscriber = scope.own_socket(me, TAG_SUBSCRIBER, subscriber, Interest::READ)?;
-        self.link = Link::Registered {
-            publisher,
-            subscriber,
-        };
+        for (n, link) in self.links.iter_mut().enumerate() {
+            let [publisher, subscriber] = [Tag::Publisher(n), Tag::Subscriber(n)];
+            link.register(scope, me, publisher.number(), subscriber.number())?;
+        }
         for (n, voter) in self.voters.iter_mut().enumerate() {
-            voter.register(scope, me, TAG_FIRST_VOTER + n)?;
+            voter.register(scope, me, Tag::Voter(n).number())?;
         }
         self.me = Some(me);
         self.timer = Some(scope.own_timer(me, 0, self.machine.next_deadline())?);
@@ -122,17 +122,14 @@ impl<S: 'static> Host<S> {
         event: Event,
     ) -> Result<(), BoxError> {
         match event {
-            Event::Socket {
-                tag: TAG_PUBLISHER, ..
-            } => {
-                self.read_subscriptions(scope)?;
-                self.flush(state, scope)
-            }
-            Event::Socket {
-                tag: TAG_SUBSCRIBER,
-                ..
-            } => self.read_states(state, scope),
-            Event::Socket { tag, key, .. } => self.serve(tag - TAG_FIRST_VOTER, key, state, scope),
+            Event::Socket { tag, key, .. } => match Tag::of(tag) {
+                Tag::Publisher(link) => {
+                    self.read_subscriptions(link, scope)?;
+                    self.flush(state, scope)
+                }
+                Tag::Subscriber(_) => self.read_states(state, scope),
+                Tag::Voter(n) => self.serve(n, key, state, scope),
+            },
             Event::Timer { .. } => self.pass_time(state, scope),
             Event::Notified => self.answer_questions(state, scope),
             Event::Stopping => self.say_goodbye(state, scope),
@@ -157,21 +154,22 @@ impl<S: 'static> Host<S> {
     }
 
     /// libzmq queues what subscribers send without a bound; here it is taken in portions.
-    fn read_subscriptions(&mut self, scope: &mut Scope<S>) -> Result<(), BoxError> {
-        let Link::Registered { publisher, .. } = self.link else {
+    fn read_subscriptions(&mut self, link: usize, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        let Some([publisher, _]) = self.links[link].keys() else {
             return Ok(());
         };
         let mut frames = Vec::new();
         for _ in 0..SUBSCRIPTIONS_AT_ONCE {
             if !scope.recv(publisher, &mut frames)? {
-                self.machine.handle_subscriptions_read();
+                self.machine.handle_subscriptions_read(link);
                 break;
             }
             // A subscription is one frame; what has more is somebody's message.
             if let [message] = &mut frames[..] {
                 let connection = message.gets("__fd").and_then(|text| text.parse().ok());
+                let now = scope.fresh_now();
                 self.machine
-                    .handle_subscription(message, connection, scope.fresh_now());
+                    .handle_subscription(link, message, connection, now);
             }
         }
         Ok(())
@@ -180,19 +178,22 @@ impl<S: 'static> Host<S> {
     /// Reads the state channel to its end, or to the first word that changes something: what the
     /// application does on that occasion may take its time.
     fn read_states(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
-        let Link::Registered { subscriber, .. } = self.link else {
-            return Ok(());
-        };
         self.states_read = scope.fresh_now();
         let before = self.machine.state();
-        for _ in 0..STATES_AT_ONCE {
-            if self.machine.state() != before || !scope.recv(subscriber, &mut self.frames)? {
-                break;
+        for link in 0..self.links.len() {
+            let Some([_, subscriber]) = self.links[link].keys() else {
+                continue;
+            };
+            for _ in 0..STATES_AT_ONCE {
+                if self.machine.state() != before || !scope.recv(subscriber, &mut self.frames)? {
+                    break;
+                }
+                // Two frames are all that a state has; a third tells it from one.
+                let frames = self.frames.iter().take(3).map(|frame| &frame[..]);
+                let frames: Vec<&[u8]> = frames.collect();
+                self.machine.handle_peer(link, &frames, scope.fresh_now());
+                self.flush(state, scope)?;
             }
-            // Two frames are all that a state has; a third tells it from one.
-            let frames: Vec<&[u8]> = self.frames.iter().take(3).map(|frame| &frame[..]).collect();
-            self.machine.handle_peer(&frames, scope.fresh_now());
-            self.flush(state, scope)?;
         }
         Ok(())
     }
@@ -324,17 +325,7 @@ impl<S: 'static> Host<S> {
         scope: &mut Scope<S>,
     ) -> Result<(), BoxError> {
         match output {
-            Output::Publish {
-                state,
-                mut metadata,
-            } => {
-                // libzmq sends to a new subscriber before it has told of it: look once more.
-                if metadata.is_some() {
-                    self.read_subscriptions(scope)?;
-                    metadata = metadata.filter(|_| self.machine.all_read_metadata());
-                }
-                self.publish(scope, state, metadata);
-            }
+            Output::Publish { state, metadata } => self.publish(scope, state, &metadata)?,
             // A machine has epochs written down only when it was told where it left off.
             Output::Persist { .. } => {}
             Output::Transition(transition) => self.tell(state, scope, &transition)?,
@@ -355,7 +346,15 @@ impl<S: 'static> Host<S> {
                 "requests are refused: this backup has not met its primary since it started, \
                  and cannot know whether that one serves elsewhere"
             ),
-            Output::Redial => self.redial(scope)?,
+            Output::Redial { link } => self.links[link].redial(scope)?,
+            Output::Link { link, silent } => {
+                let remote = self.links[link].remote().as_str();
+                if silent {
+                    tracing::warn!(remote, "a state link is silent: the other one is left");
+                } else {
+                    tracing::warn!(remote, "a state link is back");
+                }
+            }
             Output::Fatal(fatal) => {
                 if let Some(on_fatal) = &mut self.callbacks.on_fatal {
                     on_fatal(state, scope, &fatal);
@@ -379,24 +378,21 @@ impl<S: 'static> Host<S> {
             .handle_offer_answer(ready.is_ok(), scope.fresh_now());
     }
 
-    fn publish(&mut self, scope: &mut Scope<S>, state: Announced, metadata: Option<Metadata>) {
-        let Link::Registered { publisher, .. } = self.link else {
-            return;
-        };
-        let digit = Message::from(&[state.digit()][..]);
-        let text = metadata.map(|text| Message::from(text.to_string().as_bytes()));
-        // An XPUB drops for a subscriber that does not keep up, and blocks for none.
-        if let Err(error) = scope.send(publisher, [Some(digit), text].into_iter().flatten()) {
-            tracing::warn!(%error, "the state was not published");
+    fn publish(
+        &mut self,
+        scope: &mut Scope<S>,
+        state: Announced,
+        metadata: &Metadata,
+    ) -> Result<(), BoxError> {
+        for link in 0..self.links.len() {
+            // libzmq sends to a new subscriber before it has told of it: look once more.
+            if self.machine.reads_metadata(link) {
+                self.read_subscriptions(link, scope)?;
+            }
+            let text = self.machine.reads_metadata(link);
+            let text = text.then(|| metadata.to_string());
+            self.links[link].publish(scope, state, text);
         }
-    }
-
-    fn redial(&mut self, scope: &mut Scope<S>) -> Result<(), BoxError> {
-        let Link::Registered { subscriber, .. } = self.link else {
-            return Ok(());
-        };
-        tracing::debug!(remote = %self.remote, "the peer is silent: its state link is dialled anew");
-        scope.with_socket(subscriber, |socket| link::redial(socket, &self.remote))??;
         Ok(())
     }
 
@@ -453,23 +449,19 @@ impl<S: 'static> Host<S> {
     fn abandon(&mut self, scope: &mut Scope<S>) {
         self.machine.handle_stop(scope.fresh_now());
         while let Some(output) = self.machine.poll_output() {
-            if let Output::Publish { state, metadata } = output {
-                self.publish(scope, state, metadata);
+            if let Output::Publish { state, metadata } = output
+                && let Err(error) = self.publish(scope, state, &metadata)
+            {
+                tracing::debug!(%error, "the last word was not published");
             }
         }
         self.ended = true;
         self.shared.end();
-        if let Link::Registered {
-            publisher,
-            subscriber,
-        } = self.link
-        {
-            let voters = self.voters.iter().filter_map(Voter::key);
-            for key in voters.chain([publisher, subscriber]) {
-                // A run that is begun again all the same must not spin on what nobody reads. The
-                // sockets are there: they are removed only with this source.
-                let _ = scope.set_interest(key, Interest::NONE);
-            }
+        let links = self.links.iter().filter_map(Link::keys).flatten();
+        for key in links.chain(self.voters.iter().filter_map(Voter::key)) {
+            // A run that is begun again all the same must not spin on what nobody reads. The
+            // sockets are there: they are removed only with this source.
+            let _ = scope.set_interest(key, Interest::NONE);
         }
     }
 }

@@ -1,10 +1,12 @@
-//! The sockets of the state link.
+//! The sockets of a state link.
 
 use std::time::Duration;
 
+use reactor::{BoxError, Endpoint, Interest, Scope, SocketKey, SourceKey};
+use zmq::Message;
+
 use super::error::Error;
-use crate::core::{Config, METADATA_TOPIC, SHORTEST_REDIAL};
-use reactor::Endpoint;
+use crate::core::{Announced, Config, METADATA_TOPIC, SHORTEST_REDIAL};
 
 /// A state is a digit and a line of text, and what is larger is dropped when it is read. Only what
 /// would exhaust the memory costs its sender the connection: libzmq would not dial it again.
@@ -16,8 +18,117 @@ const STATES_QUEUED: i32 = 1000;
 /// long the heartbeat.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where this node publishes its state, and where it hears its peer's.
+pub(super) struct Link {
+    place: Place,
+    remote: Endpoint,
+}
+
+enum Place {
+    Unregistered {
+        publisher: zmq::Socket,
+        subscriber: zmq::Socket,
+    },
+    Registered {
+        publisher: SocketKey,
+        subscriber: SocketKey,
+    },
+    Gone,
+}
+
+impl Link {
+    /// Binds and connects it, and says where it is bound.
+    pub(super) fn open(
+        config: &Config,
+        local: &Endpoint,
+        remote: Endpoint,
+    ) -> Result<(Link, String), Error> {
+        // Each has an I/O thread of its own. Heartbeats do not queue behind the clients' traffic,
+        // nor behind the look-up of a name, in which libzmq's thread may hang when it dials.
+        let publisher = publisher(&zmq::Context::new(), config, local)?;
+        let bound = last_endpoint(&publisher)?;
+        let subscriber = subscriber(&zmq::Context::new(), config, &remote)?;
+        let place = Place::Unregistered {
+            publisher,
+            subscriber,
+        };
+        Ok((Link { place, remote }, bound))
+    }
+
+    /// Registers both sockets, each with a tag of its own.
+    pub(super) fn register<S: 'static>(
+        &mut self,
+        scope: &mut Scope<S>,
+        owner: SourceKey,
+        publisher_tag: usize,
+        subscriber_tag: usize,
+    ) -> Result<(), reactor::Error> {
+        let place = std::mem::replace(&mut self.place, Place::Gone);
+        let Place::Unregistered {
+            publisher,
+            subscriber,
+        } = place
+        else {
+            return Err(reactor::Error::Invalid("a node is attached once"));
+        };
+        self.place = Place::Registered {
+            publisher: scope.own_socket(owner, publisher_tag, publisher, Interest::READ)?,
+            subscriber: scope.own_socket(owner, subscriber_tag, subscriber, Interest::READ)?,
+        };
+        Ok(())
+    }
+
+    /// The publisher and the subscriber, when they are registered.
+    pub(super) fn keys(&self) -> Option<[SocketKey; 2]> {
+        match self.place {
+            Place::Registered {
+                publisher,
+                subscriber,
+            } => Some([publisher, subscriber]),
+            Place::Unregistered { .. } | Place::Gone => None,
+        }
+    }
+
+    /// Where the peer publishes.
+    pub(super) fn remote(&self) -> &Endpoint {
+        &self.remote
+    }
+
+    pub(super) fn publish<S: 'static>(
+        &self,
+        scope: &mut Scope<S>,
+        state: Announced,
+        text: Option<String>,
+    ) {
+        let Some([publisher, _]) = self.keys() else {
+            return;
+        };
+        let digit = Message::from(&[state.digit()][..]);
+        let text = text.map(|text| Message::from(text.as_bytes()));
+        // An XPUB drops for a subscriber that does not keep up, and blocks for none.
+        if let Err(error) = scope.send(publisher, [Some(digit), text].into_iter().flatten()) {
+            tracing::warn!(%error, "the state was not published");
+        }
+    }
+
+    /// Gives up the connection to the peer, whatever state it is in, and begins a new one.
+    pub(super) fn redial<S: 'static>(&self, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        let Some([_, subscriber]) = self.keys() else {
+            return Ok(());
+        };
+        let remote = self.remote.as_str();
+        tracing::debug!(remote, "the peer is silent: its state link is dialled anew");
+        scope.with_socket(subscriber, |socket| match socket.disconnect(remote) {
+            // There was none any more.
+            Ok(()) | Err(zmq::Error::ENOENT) => socket.connect(remote),
+            Err(error) => Err(error),
+        })??;
+        Ok(())
+    }
+}
+
 /// Publishes our state.
-pub(super) fn publisher(
+fn publisher(
     context: &zmq::Context,
     config: &Config,
     local: &Endpoint,
@@ -30,7 +141,7 @@ pub(super) fn publisher(
 }
 
 /// Hears the peer's state.
-pub(super) fn subscriber(
+fn subscriber(
     context: &zmq::Context,
     config: &Config,
     remote: &Endpoint,
@@ -51,15 +162,6 @@ pub(super) fn subscriber(
             error,
         })?;
     Ok(socket)
-}
-
-/// Gives up the connection, whatever state it is in, and begins a new one.
-pub(super) fn redial(socket: &zmq::Socket, remote: &Endpoint) -> Result<(), zmq::Error> {
-    match socket.disconnect(remote.as_str()) {
-        // There was none any more.
-        Ok(()) | Err(zmq::Error::ENOENT) => socket.connect(remote.as_str()),
-        Err(error) => Err(error),
-    }
 }
 
 /// Binds, and says where it did not.

@@ -50,7 +50,8 @@ pub use self::work::Work;
 
 use self::handle::Shared;
 use self::history::History;
-use self::host::{Callbacks, Host, Link};
+use self::host::{Callbacks, Host};
+use self::link::Link;
 use self::voter::{Handler, Voter};
 use crate::core::{Config, Fatal, Machine, PAIR, Table, Transition};
 use reactor::Endpoint;
@@ -83,6 +84,7 @@ pub struct Server<S> {
     table: &'static Table,
     local: String,
     remote: String,
+    second_link: Option<[String; 2]>,
     context: zmq::Context,
     frontends: Vec<(Frontend, Handler<S>)>,
     without_voters: bool,
@@ -103,6 +105,7 @@ impl<S: 'static> Server<S> {
             table: &PAIR,
             local: local.into(),
             remote: remote.into(),
+            second_link: None,
             context: zmq::Context::new(),
             frontends: Vec::new(),
             without_voters: false,
@@ -116,8 +119,19 @@ impl<S: 'static> Server<S> {
         }
     }
 
-    /// Binds the front ends in this context, instead of one of their own. The state link has its
-    /// own in any case.
+    /// Adds a second state link, over a network of its own: `local` is bound, `remote` connected to.
+    ///
+    /// The state is published on both links and heard on either, so that the peer counts as silent
+    /// only when both are. When one alone falls silent this is logged, once, and shown by
+    /// [`Status::links`](crate::core::Status::links). Give both nodes a second link: they number
+    /// their words then, and the order of these is known by whichever link they come.
+    pub fn second_link(mut self, local: impl Into<String>, remote: impl Into<String>) -> Server<S> {
+        self.second_link = Some([local.into(), remote.into()]);
+        self
+    }
+
+    /// Binds the front ends in this context, instead of one of their own. The state links have
+    /// their own in any case.
     pub fn context(mut self, context: &zmq::Context) -> Server<S> {
         self.context = context.clone();
         self
@@ -219,11 +233,6 @@ impl<S: 'static> Server<S> {
         if self.frontends.is_empty() && !self.without_voters {
             return Err(Error::NoVoter);
         }
-        let local = Endpoint::to_bind(&self.local)?;
-        let remote = Endpoint::to_connect(&self.remote)?;
-        if local.is_inproc() || remote.is_inproc() {
-            return Err(Error::InprocLink);
-        }
         let mut voters = Vec::with_capacity(self.frontends.len());
         let mut frontends = Vec::with_capacity(self.frontends.len());
         for (frontend, handler) in self.frontends {
@@ -231,22 +240,29 @@ impl<S: 'static> Server<S> {
             frontends.push(link::last_endpoint(&socket)?);
             voters.push(Voter::new(socket, handler)?);
         }
-        // Each has an I/O thread of its own. Heartbeats do not queue behind the clients' traffic,
-        // nor behind the look-up of a name, in which libzmq's thread may hang when it dials.
-        let publisher = link::publisher(&zmq::Context::new(), &self.config, &local)?;
-        let bound = link::last_endpoint(&publisher)?;
-        let subscriber = link::subscriber(&zmq::Context::new(), &self.config, &remote)?;
-        let link = Link::Unregistered {
-            publisher,
-            subscriber,
-        };
+        let first = [self.local, self.remote];
+        let mut links = Vec::new();
+        let mut bound = Vec::new();
+        for [local, remote] in std::iter::once(first).chain(self.second_link) {
+            let local = Endpoint::to_bind(&local)?;
+            let remote = Endpoint::to_connect(&remote)?;
+            if local.is_inproc() || remote.is_inproc() {
+                return Err(Error::InprocLink);
+            }
+            let (link, endpoint) = Link::open(&self.config, &local, remote)?;
+            links.push(link);
+            bound.push(endpoint);
+        }
         let incarnation = getrandom::u64().map_err(|error| Error::Random(error.to_string()))?;
         let shared = Arc::new(Shared::new(bound, frontends));
         let now = scope.fresh_now();
+        let mut machine = Machine::with_table(self.config, self.table, incarnation, now);
+        if links.len() > 1 {
+            machine = machine.with_second_link();
+        }
         let host = Host {
-            machine: Machine::with_table(self.config, self.table, incarnation, now),
-            link,
-            remote,
+            machine,
+            links,
             voters,
             callbacks: self.callbacks,
             shared: Arc::clone(&shared),

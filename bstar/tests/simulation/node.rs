@@ -120,7 +120,9 @@ impl PairNode {
             self.outputs.push_back(match output {
                 Output::Publish { state, metadata } => {
                     let mut frames = vec![vec![state.digit()]];
-                    frames.extend(metadata.map(|text| text.to_string().into_bytes()));
+                    if self.machine.reads_metadata(0) {
+                        frames.push(metadata.to_string().into_bytes());
+                    }
                     sim::Output::Send {
                         to: self.peer,
                         message: Frames(frames),
@@ -149,7 +151,7 @@ impl PairNode {
                     sim::Output::Note(format!("is offered the service, and ready: {ready}"))
                 }
                 // The simulated link dials by itself.
-                Output::Redial => continue,
+                Output::Redial { .. } => continue,
                 other => sim::Output::Note(format!("{other:?}")),
             });
         }
@@ -192,7 +194,7 @@ impl sim::Node for PairNode {
         self.told_epoch = epoch
             .and_then(|epoch| epoch.parse().ok())
             .filter(|_| active);
-        self.call(now, |machine| machine.handle_peer(&frames, now));
+        self.call(now, |machine| machine.handle_peer(0, &frames, now));
         self.silent_since = now;
         if self.machine.status(now).counters.garbage > 0 {
             self.broken = Some("what a node says is understood: it is not".into());
@@ -233,20 +235,20 @@ impl sim::Node for PairNode {
             LinkChange::Down { .. } => [(b"\x00", None), (b"\x00bstar/1", None)],
         };
         let handle = |machine: &mut Machine, (message, connection)| {
-            machine.handle_subscription(message, connection, now);
+            machine.handle_subscription(0, message, connection, now);
         };
         let [first, second] = messages;
         if in_one_go {
             self.call(now, |machine| {
                 handle(machine, first);
                 handle(machine, second);
-                machine.handle_subscriptions_read();
+                machine.handle_subscriptions_read(0);
             });
         } else {
             self.call(now, |machine| handle(machine, first));
             self.call(now, |machine| {
                 handle(machine, second);
-                machine.handle_subscriptions_read();
+                machine.handle_subscriptions_read(0);
             });
         }
     }

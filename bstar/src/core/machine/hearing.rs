@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use super::Machine;
+use crate::core::links::Verdict;
 use crate::core::output::{Fatal, Output, Stranger};
 use crate::core::table::{Event, Role, State, Then};
 use crate::core::wire::{Announced, Announcement, Heard, Metadata};
 
 impl Machine {
-    pub(super) fn hear(&mut self, said: Announcement, now: Instant) {
+    pub(super) fn hear(&mut self, link: usize, said: Announcement, now: Instant) {
         if let Some(stranger) = self.stranger(&said) {
             let row = self.row(Event::Stranger);
             match self.fire(Event::Stranger, now) {
@@ -23,6 +24,18 @@ impl Machine {
                 _ => self.live(said, now),
             }
             return;
+        }
+        match self.links.judge(link, &said, now, self.timeout()) {
+            Verdict::New => {}
+            Verdict::Unordered => {
+                self.silent_since = now;
+                self.peer_dead = false;
+                return;
+            }
+            Verdict::Old => {
+                self.counters.old += 1;
+                return;
+            }
         }
         if !self.fresh(now) {
             self.hand_over.standing_by_since = None;
@@ -146,7 +159,6 @@ impl Machine {
     fn live(&mut self, said: Announcement, now: Instant) {
         self.peer = Some(said);
         self.silent_since = now;
-        self.dialled = now;
         self.peer_dead = false;
         self.hearing_since.get_or_insert(now);
     }

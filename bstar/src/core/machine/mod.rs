@@ -8,11 +8,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
+use crate::core::links::Links;
 use crate::core::maintenance::MAINTENANCE;
 use crate::core::output::{Answer, Counters, Output, Status, Transition};
 use crate::core::pair::PAIR;
 use crate::core::table::{Event, Role, Row, State, Table, Then};
-use crate::core::wire::{Announced, Announcement, Heard, MAX_EPOCH, Metadata, Subscribers};
+use crate::core::wire::{Announced, Announcement, Heard, MAX_EPOCH, Metadata};
 
 mod hand_over;
 mod hearing;
@@ -56,9 +57,7 @@ pub struct Machine {
     maintenance: bool,
     hand_over: HandOver,
     next_publish: Instant,
-    /// When the peer was last heard or dialled.
-    dialled: Instant,
-    subscribers: Subscribers,
+    links: Links,
     publish: bool,
     stranger_told: bool,
     unpaired_told: bool,
@@ -99,8 +98,7 @@ impl Machine {
             maintenance: false,
             hand_over: HandOver::default(),
             next_publish: now,
-            dialled: now,
-            subscribers: Subscribers::default(),
+            links: Links::new(now),
             publish: false,
             stranger_told: false,
             unpaired_told: false,
@@ -117,25 +115,42 @@ impl Machine {
         self.epoch_seen = self.epoch_seen.max(stored.min(MAX_EPOCH));
     }
 
-    /// A message arrived on the state channel.
-    pub fn handle_peer<F: AsRef<[u8]>>(&mut self, frames: &[F], now: Instant) {
+    /// Adds a second state link, number 1 wherever a link is asked for; the first is number 0.
+    #[must_use]
+    pub fn with_second_link(mut self) -> Machine {
+        self.links.add(self.last_turn);
+        self
+    }
+
+    /// A message arrived on the state channel, by this link.
+    ///
+    /// # Panics
+    ///
+    /// As everywhere, when there is no such link.
+    pub fn handle_peer<F: AsRef<[u8]>>(&mut self, link: usize, frames: &[F], now: Instant) {
         self.wake(now);
         match Announcement::parse(frames) {
-            Ok(said) => self.hear(said, now),
+            Ok(said) => self.hear(link, said, now),
             Err(_) => self.counters.garbage += 1,
         }
     }
 
-    /// The XPUB handed up a message: somebody subscribed or left. `connection` tells whose word it
-    /// is; libzmq does not say it of those who are gone.
-    pub fn handle_subscription(&mut self, message: &[u8], connection: Option<u64>, now: Instant) {
+    /// The XPUB of a link handed up a message: somebody subscribed or left. `connection` tells
+    /// whose word it is; libzmq does not say it of those who are gone.
+    pub fn handle_subscription(
+        &mut self,
+        link: usize,
+        message: &[u8],
+        connection: Option<u64>,
+        now: Instant,
+    ) {
         self.wake(now);
-        self.publish |= self.subscribers.handle(message, connection);
+        self.publish |= self.links.subscribers(link).handle(message, connection);
     }
 
-    /// Nothing more waits in the XPUB.
-    pub fn handle_subscriptions_read(&mut self) {
-        self.subscribers.settle();
+    /// Nothing more waits in the XPUB of a link.
+    pub fn handle_subscriptions_read(&mut self, link: usize) {
+        self.links.subscribers(link).settle();
     }
 
     /// A client asks. Read the state channel to its end first, unless this node is active.
@@ -188,9 +203,12 @@ impl Machine {
         self.pass_time_of_hand_over(now);
         // A link may be dead without anyone who would dial it again: libzmq gives a connection up
         // for good whose other end broke the protocol, be it with one frame.
-        if now >= self.dialled + self.timeout().max(SHORTEST_REDIAL) {
-            self.dialled = now;
-            self.outputs.push_back(Output::Redial);
+        let redial_after = self.timeout().max(SHORTEST_REDIAL);
+        while let Some(link) = self.links.redial(now, redial_after) {
+            self.outputs.push_back(Output::Redial { link });
+        }
+        while let Some((link, silent)) = self.links.change(self.timeout()) {
+            self.outputs.push_back(Output::Link { link, silent });
         }
     }
 
@@ -210,13 +228,10 @@ impl Machine {
         }
         if self.publish {
             self.publish = false;
-            let metadata = self
-                .subscribers
-                .all_read_metadata()
-                .then(|| self.metadata());
+            let seq = self.links.number();
             return Some(Output::Publish {
                 state: self.announced(),
-                metadata,
+                metadata: self.metadata(seq),
             });
         }
         self.outputs.pop_front()
@@ -240,9 +255,9 @@ impl Machine {
         }
     }
 
-    /// Whether everyone who listens reads a second frame.
-    pub fn all_read_metadata(&self) -> bool {
-        self.subscribers.all_read_metadata()
+    /// Whether everyone who listens on a link reads a second frame.
+    pub fn reads_metadata(&self, link: usize) -> bool {
+        self.links.reads_metadata(link)
     }
 
     /// Until when others may rely on this node being active, if it is: later than that the peer may
@@ -264,6 +279,7 @@ impl Machine {
             fresh: self.fresh(now),
             maintenance: self.maintenance,
             timeout: self.timeout(),
+            links: self.links.status(now),
             counters: self.counters,
         }
     }
@@ -278,8 +294,7 @@ impl Machine {
             self.peer_dead = false;
             self.hand_over.standing_by_since = None;
             self.woke = Some(now);
-            // What waits to be read must not be thrown away by a new connection.
-            self.dialled = now;
+            self.links.wake(now);
             self.fire(Event::Late, now);
         }
         // Whatever keeps this node busy, the peer must hear of it.
@@ -381,7 +396,7 @@ impl Machine {
         Announced::of(self.config.role(), self.state)
     }
 
-    fn metadata(&self) -> Metadata {
+    fn metadata(&self, seq: Option<u64>) -> Metadata {
         // A guard keeps the peer fresh without its having spoken: only `hearing_since` tells.
         let spoke = self.hearing_since.is_some() && self.fresh(self.last_turn);
         let heard = match &self.peer {
@@ -402,6 +417,7 @@ impl Machine {
             answer: self.hand_over.answer(),
             wants: self.hand_over.wants,
             maintenance: self.maintenance,
+            seq,
         }
     }
 }
@@ -433,8 +449,7 @@ impl Machine {
             maintenance,
             hand_over,
             next_publish,
-            dialled: _,
-            subscribers,
+            links,
             publish,
             stranger_told: _,
             unpaired_told: _,
@@ -458,7 +473,7 @@ impl Machine {
             woke.map(|at| age(at, config.heartbeat())),
             (*peer_dead, *maintenance, hand_over.canonical(now, config)),
             next_publish.saturating_duration_since(now),
-            subscribers.clone(),
+            links.canonical(),
         )
     }
 }

@@ -23,6 +23,12 @@ impl Bench {
         }
     }
 
+    fn with_two_links(role: Role) -> Bench {
+        let mut bench = Bench::new(role);
+        bench.machine = bench.machine.with_second_link();
+        bench
+    }
+
     /// A node that has become active or passive by what its peer said.
     fn in_state(role: Role, state: State) -> Bench {
         let mut bench = Bench::new(role);
@@ -54,11 +60,27 @@ impl Bench {
     }
 
     fn hear(&mut self, digit: &str) {
-        self.machine.handle_peer(&[digit], self.now);
+        self.machine.handle_peer(0, &[digit], self.now);
     }
 
     fn hear_more(&mut self, digit: &str, epoch: u64, heard: Heard) {
+        let said = self.said(epoch, heard);
+        self.machine
+            .handle_peer(0, &[digit, &said.to_string()], self.now);
+    }
+
+    /// A word that says by which number it comes, as with two links.
+    fn hear_by(&mut self, link: usize, digit: &str, seq: u64) {
         let said = Metadata {
+            seq: Some(seq),
+            ..self.said(0, Heard::Incarnation(OURS))
+        };
+        self.machine
+            .handle_peer(link, &[digit, &said.to_string()], self.now);
+    }
+
+    fn said(&self, epoch: u64, heard: Heard) -> Metadata {
+        Metadata {
             pair: PairId::default(),
             role: self.machine.config().role().other(),
             incarnation: THEIRS,
@@ -69,28 +91,16 @@ impl Bench {
             answer: None,
             wants: false,
             maintenance: false,
-        };
-        self.machine
-            .handle_peer(&[digit, &said.to_string()], self.now);
+            seq: None,
+        }
     }
 
     /// What a peer of ours says, with what belongs to a hand-over.
     fn hear_told(&mut self, digit: &str, tell: impl FnOnce(&mut Metadata)) {
-        let mut said = Metadata {
-            pair: PairId::default(),
-            role: self.machine.config().role().other(),
-            incarnation: THEIRS,
-            epoch: 0,
-            heard: Heard::Incarnation(OURS),
-            timeout: 2 * HEARTBEAT,
-            offer: None,
-            answer: None,
-            wants: false,
-            maintenance: false,
-        };
+        let mut said = self.said(0, Heard::Incarnation(OURS));
         tell(&mut said);
         self.machine
-            .handle_peer(&[digit, &said.to_string()], self.now);
+            .handle_peer(0, &[digit, &said.to_string()], self.now);
     }
 
     /// The active offers the service to a passive peer of ours, which says this to it.
@@ -269,7 +279,7 @@ fn b14_another_pair_is_a_stranger() {
     let mut bench = Bench::in_state(Role::Backup, State::Passive);
     let said =
         "bstar/1 pair=other role=primary inc=000000000000000b epoch=9 heard=none timeout=2000";
-    bench.machine.handle_peer(&["1", said], bench.now);
+    bench.machine.handle_peer(0, &["1", said], bench.now);
     assert_eq!(bench.state(), State::Passive);
     assert_eq!(bench.machine.epoch(), 0, "its epoch means nothing to us");
     assert!(matches!(
@@ -284,7 +294,7 @@ fn b06_garbage_is_no_sign_of_life() {
     for _ in 0..20 {
         bench.run_for(beats(0.1));
         bench.hear("5");
-        bench.machine.handle_peer(&["3", "3"], bench.now);
+        bench.machine.handle_peer(0, &["3", "3"], bench.now);
     }
     assert_eq!(bench.machine.status(bench.now).counters.garbage, 40);
     assert_eq!(bench.request(), Answer::Accept);
@@ -407,7 +417,7 @@ fn b09_state_is_published_at_once_and_every_heartbeat() {
     };
     bench
         .machine
-        .handle_subscription(b"\x01", Some(1), bench.now);
+        .handle_subscription(0, b"\x01", Some(1), bench.now);
     assert_eq!(digits(&mut bench), b"1");
     bench.hear("2");
     assert_eq!(digits(&mut bench), b"3");
@@ -426,7 +436,7 @@ fn a_silent_peer_is_dialled_anew_once_a_timeout() {
         bench
             .drain()
             .iter()
-            .filter(|o| **o == Output::Redial)
+            .filter(|o| **o == Output::Redial { link: 0 })
             .count()
     };
     bench.run_for(beats(1.5));
@@ -446,28 +456,102 @@ fn metadata_is_for_those_who_ask() {
     let mut bench = Bench::new(Role::Backup);
     bench
         .machine
-        .handle_subscription(b"\x01", Some(1), bench.now);
-    assert!(matches!(
-        bench.drain()[..],
-        [Output::Publish { metadata: None, .. }]
-    ));
+        .handle_subscription(0, b"\x01", Some(1), bench.now);
+    assert!(matches!(bench.drain()[..], [Output::Publish { .. }]));
+    assert!(!bench.machine.reads_metadata(0));
     bench
         .machine
-        .handle_subscription(b"\x01bstar/1", Some(1), bench.now);
+        .handle_subscription(0, b"\x01bstar/1", Some(1), bench.now);
+    assert!(bench.machine.reads_metadata(0));
     bench.hear_more("1", 0, Heard::Nothing);
-    bench
-        .machine
-        .handle_subscription(b"\x01bstar/1", Some(1), bench.now);
-    let [
-        Output::Publish {
-            metadata: Some(metadata),
-            ..
-        },
-    ] = &bench.drain()[..]
-    else {
-        panic!("no metadata")
+    let [Output::Publish { metadata, .. }] = &bench.drain()[..] else {
+        panic!("nothing is published")
     };
     assert_eq!(metadata.heard, Heard::Incarnation(THEIRS));
+    assert_eq!(metadata.seq, None, "one link needs no numbers");
+}
+
+#[test]
+fn who_listens_on_one_link_says_nothing_of_the_other() {
+    let mut bench = Bench::with_two_links(Role::Backup);
+    for topic in [&b"\x01"[..], b"\x01bstar/1"] {
+        bench
+            .machine
+            .handle_subscription(1, topic, Some(1), bench.now);
+    }
+    let machine = &bench.machine;
+    assert!(!machine.reads_metadata(0) && machine.reads_metadata(1));
+}
+
+#[test]
+fn a_late_word_of_the_slower_link_makes_no_second_server() {
+    let mut bench = Bench::with_two_links(Role::Backup);
+    bench.hear_by(0, "1", 1);
+    bench.hear_by(0, "3", 2);
+    assert_eq!(bench.state(), State::Passive);
+    bench.run_for(beats(1.0));
+    bench.hear_by(1, "1", 1);
+    assert_eq!(bench.state(), State::Passive);
+    let status = bench.machine.status(bench.now);
+    assert_eq!(status.counters.old, 1);
+    assert_eq!(status.silence, beats(1.0), "it is no sign of life");
+    assert_eq!(status.links[1].silence, Duration::ZERO);
+    bench.hear_by(1, "1", 3);
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[test]
+fn a_bare_peer_lives_by_either_link_and_is_listened_to_by_one() {
+    let mut bench = Bench::with_two_links(Role::Backup);
+    let by = |bench: &mut Bench, link: usize, digit: &str| {
+        bench.machine.handle_peer(link, &[digit], bench.now);
+    };
+    by(&mut bench, 0, "3");
+    bench.run_for(beats(1.5));
+    by(&mut bench, 1, "1");
+    assert_eq!(bench.state(), State::Passive, "of which time is that?");
+    // The first link is cut. The peer is not silent for a moment.
+    bench.run_for(beats(1.5));
+    assert_eq!(bench.request(), Answer::Refuse);
+    by(&mut bench, 1, "1");
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[test]
+fn each_link_is_dialled_anew_and_told_of_by_itself() {
+    let mut bench = Bench::with_two_links(Role::Backup);
+    let mut seen = Vec::new();
+    for seq in 1..=10 {
+        bench.hear_by(1, "3", seq);
+        bench.run_for(beats(1.0));
+        seen.extend(bench.drain());
+    }
+    let redials = seen.iter().filter_map(|output| match output {
+        Output::Redial { link } => Some(*link),
+        _ => None,
+    });
+    let redials: Vec<_> = redials.collect();
+    assert!(redials.len() >= 4 && redials.iter().all(|link| *link == 0));
+    let told = |output: &&Output| matches!(output, Output::Link { .. });
+    let silent = Output::Link {
+        link: 0,
+        silent: true,
+    };
+    assert_eq!(seen.iter().filter(told).collect::<Vec<_>>(), [&silent]);
+}
+
+#[test]
+fn words_are_numbered_for_two_links() {
+    let mut bench = Bench::with_two_links(Role::Primary);
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        bench.run_for(beats(1.0));
+        numbers.extend(bench.drain().into_iter().filter_map(|output| match output {
+            Output::Publish { metadata, .. } => metadata.seq,
+            _ => None,
+        }));
+    }
+    assert_eq!(numbers, [1, 2, 3]);
 }
 
 #[test]
@@ -475,8 +559,8 @@ fn unequal_timeouts_mean_the_larger() {
     let mut bench = Bench::in_state(Role::Backup, State::Passive);
     let said =
         "bstar/1 pair=bstar role=primary inc=000000000000000b epoch=1 heard=none timeout=5000";
-    bench.machine.handle_peer(&["3", said], bench.now);
-    bench.machine.handle_peer(&["3", said], bench.now);
+    bench.machine.handle_peer(0, &["3", said], bench.now);
+    bench.machine.handle_peer(0, &["3", said], bench.now);
     let mismatch = Output::TimeoutMismatch {
         ours: beats(2.0),
         theirs: beats(5.0),
@@ -493,7 +577,7 @@ fn the_larger_timeout_survives_a_message_without_metadata() {
     let mut bench = Bench::in_state(Role::Backup, State::Passive);
     let said =
         "bstar/1 pair=bstar role=primary inc=000000000000000b epoch=1 heard=none timeout=10000";
-    bench.machine.handle_peer(&["3", said], bench.now);
+    bench.machine.handle_peer(0, &["3", said], bench.now);
     bench.run_for(beats(5.0));
     bench.hear("3");
     bench.run_for(beats(9.9));
@@ -595,16 +679,13 @@ fn switchovers(outputs: &[Output]) -> Vec<Result<(), StepBackError>> {
 fn told(bench: &mut Bench) -> Metadata {
     bench
         .machine
-        .handle_subscription(b"\x01", Some(1), bench.now);
-    bench
-        .machine
-        .handle_subscription(b"\x01bstar/1", Some(1), bench.now);
+        .handle_subscription(0, b"\x01", Some(1), bench.now);
     let outputs = bench.drain();
     let said = outputs.into_iter().find_map(|output| match output {
-        Output::Publish { metadata, .. } => metadata,
+        Output::Publish { metadata, .. } => Some(metadata),
         _ => None,
     });
-    said.expect("everyone who listens reads metadata")
+    said.expect("who is new is told at once")
 }
 
 #[test]
@@ -770,7 +851,7 @@ fn under_maintenance_nobody_takes_over_but_by_hand() {
         let mut bench = Bench::in_state(role, State::Passive);
         bench.machine.set_maintenance(true);
         let initial = [["2"], ["1"]][role as usize];
-        bench.machine.handle_peer(&initial, bench.now);
+        bench.machine.handle_peer(0, &initial, bench.now);
         bench.run_for(beats(5.0));
         assert_eq!(bench.request(), Answer::Refuse);
         bench.machine.handle_peer_dead(bench.now);

@@ -137,8 +137,8 @@ impl Pair {
         let config = Config::new(Role::ALL[n]).with_heartbeat(HEARTBEAT).unwrap();
         world.lives[n] += 1;
         let mut machine = Machine::with_table(config, self.table, world.lives[n], world.now);
-        machine.handle_subscription(b"\x01", Some(1), world.now);
-        machine.handle_subscription(b"\x01bstar/1", Some(1), world.now);
+        machine.handle_subscription(0, b"\x01", Some(1), world.now);
+        machine.handle_subscription(0, b"\x01bstar/1", Some(1), world.now);
         machine.handle_timeout(world.now);
         world.nodes[n] = Some(Node {
             machine,
@@ -158,17 +158,23 @@ impl Pair {
                 Output::Publish { state, metadata } => {
                     let link = &mut world.links[1 - n];
                     if link.is_empty() || self.prompt {
-                        let metadata = metadata.expect("both subscriptions were made");
+                        assert!(
+                            node.machine.reads_metadata(0),
+                            "both subscriptions were made"
+                        );
                         link.push_back(vec![vec![state.digit()], metadata.to_string().into()]);
                     }
                 }
                 Output::Fatal(_) => fatal = true,
                 Output::Transition(_)
-                | Output::Redial
+                | Output::Redial { .. }
                 | Output::NeverPaired
                 | Output::SwitchoverEnded(_) => {}
                 Output::Offered => node.machine.handle_offer_answer(true, world.now),
-                Output::Persist { .. } | Output::Stranger(_) | Output::TimeoutMismatch { .. } => {
+                Output::Persist { .. }
+                | Output::Stranger(_)
+                | Output::TimeoutMismatch { .. }
+                | Output::Link { .. } => {
                     unreachable!()
                 }
             }
@@ -200,7 +206,9 @@ impl Pair {
 
     fn deliver(&self, world: &mut World, n: usize) {
         let message = world.links[n].pop_front().expect("a message is there");
-        self.with(world, n, |machine, now| machine.handle_peer(&message, now));
+        self.with(world, n, |machine, now| {
+            machine.handle_peer(0, &message, now)
+        });
     }
 
     fn request(&self, world: &mut World, n: usize) {
