@@ -39,3 +39,17 @@ pub fn free_endpoint() -> String {
         }
     }
 }
+
+/// The port of an endpoint `tcp://address:port`.
+///
+/// # Panics
+///
+/// When it has none.
+#[must_use]
+pub fn port(endpoint: &str) -> u16 {
+    let port = endpoint
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok());
+    port.unwrap_or_else(|| panic!("no port in {endpoint}"))
+}

@@ -10,7 +10,7 @@
 //! * [`ScriptedClient`] stands in for a client;
 //! * [`Bench`] is one server between those two;
 //! * [`Traffic`] asks a pair without pause and remembers how long each answer took;
-//! * [`Namespace`] is a network of its own, in which links can be cut;
+//! * [`Namespace`] is a network of its own, in which links can be cut, [`Islands`] a pair in one;
 //! * [`freelance`] has servers of Freelance, good and bad, and runs its programs;
 //! * [`python`] finds an interpreter that has `zmq`;
 //! * [`steady`] tells a defect from a machine that did not run.
@@ -23,6 +23,7 @@ mod client;
 mod distribution;
 mod endpoints;
 pub mod freelance;
+mod islands;
 mod netns;
 mod node;
 mod peer;
@@ -39,7 +40,8 @@ pub use bench::{Bench, State};
 pub use cases::run_cases;
 pub use client::{Probe, ScriptedClient, Spoken};
 pub use distribution::Distribution;
-pub use endpoints::{address, free_endpoint};
+pub use endpoints::{address, free_endpoint, port};
+pub use islands::Islands;
 pub use netns::{Cut, Namespace};
 pub use node::{Node, NodeConfig, Pair, Role, StateLine};
 pub use peer::{Heard, PeerConfig, ScriptedPeer};

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tests::freelance::{
     Behaviour, ClientConfig, FlClient, FlServer, Model, ScriptedServer, wait_until,
 };
-use tests::{Cut, Namespace, Outcome, Process, ensure, run_cases, skip};
+use tests::{Cut, Namespace, Outcome, Process, ensure, port, run_cases, skip};
 
 const ATTEMPT: Duration = Duration::from_millis(200);
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ fn goes_on(network: &Namespace, model: Model, cut: Cut) -> Outcome<()> {
     // Long enough for some requests, and the report tells whether there were any.
     thread::sleep(INTERVAL * 50);
     let asked = second.requests();
-    network.cut(&[port(first.endpoint())?], cut)?;
+    network.cut(&[port(first.endpoint())], cut)?;
     wait_until("the second is asked", || second.requests() > asked + 2)?;
     // Meanwhile one begins that never knew the first otherwise.
     let meanwhile = FlClient::start(&short).all_answered(BOUND_OF_A_RUN, ATTEMPT * 5)?;
@@ -73,14 +73,6 @@ fn goes_on(network: &Namespace, model: Model, cut: Cut) -> Outcome<()> {
         format!("the first served although it was cut off: {meanwhile:?}")
     })?;
     first.process().terminate()
-}
-
-fn port(endpoint: &str) -> Outcome<u16> {
-    let port = endpoint
-        .rsplit(':')
-        .next()
-        .and_then(|port| port.parse().ok());
-    port.ok_or_else(|| format!("no port in {endpoint}"))
 }
 
 #[test]

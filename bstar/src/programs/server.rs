@@ -44,6 +44,12 @@ pub struct ServerArgs {
     /// Where its peer does [default: tcp://localhost:5004 as primary, tcp://localhost:5003 as backup]
     #[arg(long, value_name = "EP", value_parser = parse_connect)]
     remote: Option<Endpoint>,
+    /// Where this node publishes its state a second time, on a network of its own
+    #[arg(long, value_name = "EP", value_parser = parse_bind, requires = "remote2")]
+    local2: Option<Endpoint>,
+    /// Where its peer does
+    #[arg(long, value_name = "EP", value_parser = parse_connect, requires = "local2")]
+    remote2: Option<Endpoint>,
     /// Where clients connect [default: tcp://*:5001 as primary, tcp://*:5002 as backup]
     #[arg(long, value_name = "EP", value_parser = parse_bind)]
     frontend: Option<Endpoint>,
@@ -93,7 +99,12 @@ impl ServerArgs {
         remote.resolve()?;
 
         let mut reactor = Reactor::new()?;
-        let node = Server::new(config, local.as_str(), remote.as_str())
+        let mut node = Server::new(config, local.as_str(), remote.as_str());
+        if let (Some(local), Some(remote)) = (&self.local2, &self.remote2) {
+            remote.resolve()?;
+            node = node.second_link(local.as_str(), remote.as_str());
+        }
+        let node = node
             .frontend(frontend.as_str(), |_: &mut (), scope, request| {
                 Ok(request.echo(scope)?)
             })
@@ -112,10 +123,12 @@ impl ServerArgs {
         if self.with_parent {
             end_with_parent(reactor.scope())?;
         }
+        let second = node.second_local_endpoint();
         say(&format!(
-            "state={} row=- epoch=0 cause=start local={} frontend={}",
+            "state={} row=- epoch=0 cause=start local={}{} frontend={}",
             State::Initial.name(role),
             node.local_endpoint(),
+            second.map_or(String::new(), |endpoint| format!(" local2={endpoint}")),
             node.frontend_endpoints().join(",")
         ));
         let result = reactor.run(&mut ());
