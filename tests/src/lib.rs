@@ -13,11 +13,13 @@
 //! * [`Namespace`] is a network of its own, in which links can be cut, [`Islands`] a pair in one;
 //! * [`freelance`] has servers of Freelance, good and bad, and runs its programs;
 //! * [`python`] finds an interpreter that has `zmq`;
+//! * [`campaign`] has hundreds of such faults, in networks of their own, with a judge outside;
 //! * [`steady`] tells a defect from a machine that did not run.
 //!
 //! Every wait has a bound, and answers with an error that says what was waited for.
 
 mod bench;
+pub mod campaign;
 mod cases;
 mod client;
 mod distribution;

@@ -36,7 +36,15 @@ impl Namespace {
     pub fn new() -> Outcome<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("bstar-test-{}-{count}", process::id());
+        Self::named(format!("bstar-test-{}-{count}", process::id()))
+    }
+
+    /// Makes a namespace of this name, in which nobody filters anything yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Namespace::new`], and when there is one of that name.
+    pub(crate) fn named(name: String) -> Outcome<Self> {
         let path = namespace_path(&name);
         if path.exists() {
             // Somebody else's: it is neither used nor removed.
@@ -127,7 +135,12 @@ impl Namespace {
         })
     }
 
-    fn run(&self, command: &[&str]) -> Outcome<()> {
+    /// Runs a command in this namespace and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When it fails.
+    pub(crate) fn run(&self, command: &[&str]) -> Outcome<()> {
         let mut args = vec!["netns", "exec", &self.name];
         args.extend(command);
         run("ip", &args)
@@ -152,7 +165,12 @@ fn namespace_path(name: &str) -> PathBuf {
     PathBuf::from("/run/netns").join(name)
 }
 
-fn run(program: &str, args: &[&str]) -> Outcome<()> {
+/// Runs a program and waits for its end.
+///
+/// # Errors
+///
+/// When it fails; with what it said.
+pub(crate) fn run(program: &str, args: &[&str]) -> Outcome<()> {
     let output = Command::new(program)
         .args(args)
         .output()

@@ -28,11 +28,15 @@ pub fn program(name: &str) -> PathBuf {
 
 fn build() -> Outcome<PathBuf> {
     let executable = std::env::current_exe().expect("a test knows its own executable");
-    // TARGET/PROFILE/deps/test, or TARGET/TRIPLE/PROFILE/deps/test when a triple was asked for.
-    let folder = executable
-        .parent()
-        .and_then(Path::parent)
-        .expect("a test's executable lies in PROFILE/deps");
+    // TARGET/PROFILE/deps/test, or TARGET/TRIPLE/PROFILE/deps/test when a triple was asked for; a
+    // program that is no test lies in PROFILE itself.
+    let own = executable.parent().expect("an executable lies in a folder");
+    let folder = if name_of(own) == "deps" {
+        own.parent()
+            .expect("a test's executable lies in PROFILE/deps")
+    } else {
+        own
+    };
     let above = folder.parent().expect("a profile lies in a folder");
     let profile = match name_of(folder) {
         "debug" => "dev",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::{Outcome, tell};
 
 /// How often a test is tried on a machine that is away each time.
-const ATTEMPTS: usize = 4;
+pub(crate) const ATTEMPTS: usize = 4;
 
 /// How long the witness sleeps at a time.
 const NAP: Duration = Duration::from_millis(5);
@@ -35,7 +35,7 @@ pub fn steady(limit: Duration, mut test: impl FnMut() -> Outcome<()>) -> Outcome
 }
 
 /// Runs `test`, and answers with the longest that this machine did not run meanwhile.
-fn witnessed<T>(test: impl FnOnce() -> T) -> (T, Duration) {
+pub(crate) fn witnessed<T>(test: impl FnOnce() -> T) -> (T, Duration) {
     let ends = AtomicBool::new(false);
     let longest_us = AtomicU64::new(0);
     let outcome = thread::scope(|scope| {

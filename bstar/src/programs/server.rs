@@ -14,7 +14,7 @@ use super::{
     Failure, init_traces, parse_bind, parse_connect, parse_heartbeat, parse_millis, refuse_usage,
     say,
 };
-use crate::core::{Config, ConfigError, PairId, Role, State};
+use crate::core::{Config, ConfigError, GUIDE, PAIR, PairId, Role, State, Table};
 use crate::server::{Handle, Server};
 use reactor::Endpoint;
 
@@ -31,6 +31,22 @@ struct RoleArgs {
     /// This node is the backup
     #[arg(short, long)]
     backup: bool,
+}
+
+/// Whose rules a node runs.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Rules {
+    Pair,
+    Guide,
+}
+
+impl Rules {
+    fn table(self) -> &'static Table {
+        match self {
+            Self::Pair => &PAIR,
+            Self::Guide => &GUIDE,
+        }
+    }
 }
 
 /// Arguments of an echo server that is one node of a pair.
@@ -74,6 +90,9 @@ pub struct ServerArgs {
     /// Name of the pair; the same on both nodes
     #[arg(long, value_name = "NAME", default_value = "bstar", value_parser = parse_pair)]
     pair: PairId,
+    /// The rules to run: the pair's own, or the Guide's, to compare
+    #[arg(long, value_enum, default_value_t = Rules::Pair)]
+    table: Rules,
     /// Tell more on stderr; twice for more still
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -99,7 +118,8 @@ impl ServerArgs {
         remote.resolve()?;
 
         let mut reactor = Reactor::new()?;
-        let mut node = Server::new(config, local.as_str(), remote.as_str());
+        let mut node =
+            Server::new(config, local.as_str(), remote.as_str()).table(self.table.table());
         if let (Some(local), Some(remote)) = (&self.local2, &self.remote2) {
             remote.resolve()?;
             node = node.second_link(local.as_str(), remote.as_str());
