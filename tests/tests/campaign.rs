@@ -8,15 +8,20 @@
 //! ```
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
+use tests::campaign::clock;
 use tests::campaign::hosts::Hosts;
 use tests::campaign::journal::{Entry, Head, Journal, Result};
-use tests::campaign::plan::Plan;
+use tests::campaign::plan::{Kind, Plan};
+use tests::campaign::record::{Fate, Record};
 use tests::campaign::report;
 use tests::campaign::run::{Job, run};
 use tests::campaign::site::{Rules, Settings};
-use tests::{Outcome, ensure, rounds_asked, skip, tell};
+use tests::{BOUND, Outcome, Process, ensure, free_endpoint, rounds_asked, skip, tell};
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
@@ -24,6 +29,13 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 const FEW: u64 = 60;
 
 const JOBS: usize = 4;
+
+fn plan(seed: u64) -> Plan {
+    Plan {
+        seed,
+        heartbeat: HEARTBEAT,
+    }
+}
 
 fn settings(rules: Rules) -> Settings {
     Settings {
@@ -46,10 +58,7 @@ fn campaign(seed: u64, indices: Vec<u64>, rules: Rules) -> Outcome<Option<Journa
         table: rules.name().to_owned(),
     });
     let job = Job {
-        plan: Plan {
-            seed,
-            heartbeat: HEARTBEAT,
-        },
+        plan: plan(seed),
         settings: settings(rules),
         indices,
         jobs: JOBS,
@@ -62,10 +71,7 @@ fn campaign(seed: u64, indices: Vec<u64>, rules: Rules) -> Outcome<Option<Journa
 #[test]
 fn one_serves_after_every_fault() -> Outcome<()> {
     // Another one in each run of the gate, and told, so that it can be had again.
-    let since = SystemTime::UNIX_EPOCH
-        .elapsed()
-        .map_err(|error| error.to_string())?;
-    let seed = since.as_secs();
+    let seed = clock::now() % 1_000_000;
     let faults = rounds_asked().map_or(FEW, |asked| asked as u64);
     tell(&format!("{faults} faults from the seed {seed}"));
     let Some(journal) = campaign(seed, (0..faults).collect(), Rules::Pair)? else {
@@ -92,4 +98,74 @@ fn one_serves_after_every_fault() -> Outcome<()> {
         });
         told.collect::<Vec<_>>().join("\n")
     })
+}
+
+/// A judge that lets everything pass is no judge: under the Guide's rules a handler that blocks
+/// for long leaves two actives, of which one ends at least.
+#[test]
+fn the_judge_sees_servers_that_end_themselves() -> Outcome<()> {
+    let index = (0..100).find(|index| plan(1).fault(*index).kind == Kind::Block);
+    let index = index.ok_or("a plan has all kinds")?;
+    let Some(journal) = campaign(1, vec![index], Rules::Guide)? else {
+        return Ok(());
+    };
+    let died = journal.entries.iter().filter_map(Entry::verdict);
+    ensure(died.map(|verdict| verdict.died).sum::<usize>() > 0, || {
+        format!("the judge saw nothing: {:?}", journal.entries)
+    })?;
+    ensure(!journal.entries[0].failures().is_empty(), || {
+        "a server that ended itself is a pass".to_owned()
+    })
+}
+
+#[test]
+fn the_judge_sees_wrong_answers() -> Outcome<()> {
+    let endpoints = [free_endpoint(), free_endpoint()];
+    let ends = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let liar = scope.spawn(|| lie(&endpoints, &ends));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_campaign"));
+        command.args(["judge", "--heartbeat", "100"]);
+        for endpoint in &endpoints {
+            command.args(["--probe", endpoint, "--server", endpoint]);
+        }
+        let judge = Process::spawn("judge", &mut command);
+        let seen = ["prober-a", "prober-b", "client"].map(|asker| {
+            let wrong = judge.stdout().find(0, BOUND, |line| {
+                let record: Record = line.text.parse().ok()?;
+                let is_wrong = matches!(record.fate, Fate::Wrong(_));
+                (is_wrong && record.asker.to_string() == asker).then_some(())
+            });
+            ensure(wrong.is_some(), || {
+                judge.describe(&format!("{asker} saw no lie"))
+            })
+        });
+        ends.store(true, Ordering::Relaxed);
+        liar.join().map_err(|_| "the liar panicked".to_owned())??;
+        seen.into_iter().collect()
+    })
+}
+
+/// Answers every request with what was not asked.
+fn lie(endpoints: &[String; 2], ends: &AtomicBool) -> Outcome<()> {
+    let serve = || -> zmq::Result<()> {
+        let context = zmq::Context::new();
+        let socket = context.socket(zmq::ROUTER)?;
+        socket.set_linger(0)?;
+        socket.set_rcvtimeo(50)?;
+        for endpoint in endpoints {
+            socket.bind(endpoint)?;
+        }
+        while !ends.load(Ordering::Relaxed) {
+            let Ok(mut frames) = socket.recv_multipart(0) else {
+                continue;
+            };
+            if let Some(body) = frames.last_mut() {
+                body.reverse();
+            }
+            socket.send_multipart(frames, zmq::DONTWAIT)?;
+        }
+        Ok(())
+    };
+    serve().map_err(|error| error.to_string())
 }
