@@ -34,6 +34,8 @@ mod host;
 mod link;
 mod questions;
 mod request;
+#[cfg(test)]
+mod store;
 mod voter;
 mod work;
 
@@ -46,6 +48,8 @@ pub use self::error::{Error, HandleError};
 pub use self::handle::Handle;
 pub use self::history::Record;
 pub use self::request::Request;
+#[cfg(test)]
+pub use self::store::StoreError;
 pub use self::work::Work;
 
 use self::handle::Shared;
