@@ -95,6 +95,8 @@
 //! - [`Sim::run`] runs once, and keeps the [`Timeline`]. [`Search`] runs many [`Seeds`] and [reports](Report) the first
 //!   that fails, with the smallest schedule that still fails for the same reason.
 //!
+//! What such a core parses is tried apart: [`fuzz`] runs it over messages that a [`Mutator`] has damaged.
+//!
 //! # The contract
 //!
 //! **A run is a function** of the world, the seed, the schedule and the scenario. The generator is one whose values are
@@ -132,6 +134,7 @@ mod counts;
 mod effects;
 mod error;
 mod fault;
+mod fuzz;
 mod host;
 mod link;
 mod network;
@@ -151,6 +154,7 @@ pub use config::{Load, Sim};
 pub use counts::Counts;
 pub use error::ConfigError;
 pub use fault::{Fault, Kind, Pasteable, Schedule, ms};
+pub use fuzz::{Mutator, fuzz};
 pub use host::Condition;
 pub use link::{InFlight, Link};
 pub use node::{HostId, Life, LinkChange, Node, Output};

@@ -16,6 +16,7 @@ pub(super) enum Stream {
     Link(usize),
     Load(usize),
     Host(usize),
+    Fuzz,
 }
 
 pub(super) struct Random(Xoshiro256StarStar);
@@ -27,6 +28,7 @@ impl Random {
             Stream::Link(n) => (1 << 32) | n as u64,
             Stream::Load(n) => (2 << 32) | n as u64,
             Stream::Host(n) => (3 << 32) | n as u64,
+            Stream::Fuzz => 4 << 32,
         };
         let seed = SplitMix64::seed_from_u64(seed).next_u64();
         let stream = SplitMix64::seed_from_u64(stream).next_u64();

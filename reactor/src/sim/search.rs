@@ -39,7 +39,7 @@ impl From<Range<u64>> for Seeds {
     }
 }
 
-fn variable(name: &'static str) -> Result<Option<u64>, ConfigError> {
+pub(super) fn variable(name: &'static str) -> Result<Option<u64>, ConfigError> {
     match std::env::var(name) {
         Ok(value) => match value.parse() {
             Ok(number) => Ok(Some(number)),
