@@ -116,6 +116,9 @@ fn epoch(refusal: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use reactor::sim::Mutator;
+
     use super::*;
 
     fn read(frames: &[&[u8]]) -> Option<Incoming> {
@@ -184,5 +187,40 @@ mod tests {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[&good]), None);
         assert_eq!(read(&[&good, b"not empty", b"x"]), None);
+    }
+    proptest! {
+        #[test]
+        fn every_answer_is_read_as_it_was_written(nonce: u64, sequence in 1..=u64::MAX, word in any::<u64>()) {
+            let first = first_frame(nonce, sequence);
+            prop_assert!(is_first_frame(&first));
+            let refusal = refusal("resigned", word).into_bytes();
+            for (body, answer) in [
+                (refusal, Answer::Refusal { epoch: Some(word) }),
+                (b"body".to_vec(), Answer::Reply),
+            ] {
+                let incoming = Incoming { nonce, sequence, answer };
+                prop_assert_eq!(parse(&[first.clone(), vec![], body]), Some(incoming));
+            }
+        }
+
+        #[test]
+        fn a_damaged_answer_reads_as_it_stands_or_not_at_all(nonce: u64, sequence in 1..50_u64, seed: u64) {
+            let answer = |sequence| {
+                vec![first_frame(nonce, sequence), vec![], refusal("passive", 7).into_bytes()]
+            };
+            let mut frames = answer(sequence);
+            Mutator::new(seed).damage(&mut frames, &[answer(sequence + 1)]);
+            if let Some(read) = parse(&frames) {
+                prop_assert_eq!(&first_frame(read.nonce, read.sequence), &frames[0]);
+                prop_assert!(frames[1].is_empty());
+                let refused = matches!(read.answer, Answer::Refusal { .. });
+                prop_assert_eq!(refused, frames.len() == 3 && is_refusal(&frames[2]));
+            }
+        }
+
+        #[test]
+        fn no_frames_panic(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..5)) {
+            let _ = parse(&frames);
+        }
     }
 }

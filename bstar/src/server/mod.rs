@@ -28,6 +28,8 @@
 //! which networks to build.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod handle;
 mod history;
 mod host;
