@@ -187,6 +187,9 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use reactor::sim::{Mutator, fuzz};
+
     use super::*;
 
     const CONTROL: Control = Control {
@@ -272,5 +275,84 @@ mod tests {
         let reply = Some(Answer::Reply(CONTROL, 1));
         assert_eq!(read(Model::Three, &[FRAME, b"fl-north"]), reply);
         assert_eq!(read(Model::Three, &[FRAME, b"fl-no", b"more"]), reply);
+    }
+
+    const MODELS: [Model; 3] = [Model::One, Model::Two, Model::Three];
+
+    /// Replies and refusals of each model, and what is none.
+    fn corpus() -> Vec<Vec<Vec<u8>>> {
+        let messages: [&[&[u8]]; 9] = [
+            &[FRAME, b"", b"body"],
+            &[FRAME, b"", b"7", b"OK"],
+            &[FRAME, b"body", b""],
+            &[FRAME, b"", b"fl-no full"],
+            &[FRAME, b"fl-no draining"],
+            &[FRAME, b"fl-north"],
+            &[PONG],
+            &[PING],
+            &[
+                b"fl/1 ffffffffffffffff 18446744073709551615 4294967295",
+                b"",
+                b"",
+            ],
+        ];
+        let frames = |message: &&[&[u8]]| message.iter().map(|frame| frame.to_vec()).collect();
+        messages.iter().map(frames).collect()
+    }
+
+    /// What is taken for an answer begins with the one spelling of its control frame, and is cut within the message.
+    fn check_parsed(model: Model, frames: &[Vec<u8>]) {
+        match parse(model, frames) {
+            None => {}
+            Some(Answer::Pong) => assert!(model == Model::Three && frames == [PONG]),
+            Some(Answer::Reply(control, start)) => {
+                assert_eq!(frames[0], control.write().as_bytes());
+                assert!(start < frames.len());
+                assert!(model == Model::Three || frames[1].is_empty());
+                assert!(model != Model::Two || frames[2] == control.write().sequence());
+            }
+            Some(Answer::Refusal(control)) => {
+                assert_eq!(frames[0], control.write().as_bytes());
+                assert!(frames.last().is_some_and(|last| is_refusal(last)));
+            }
+        }
+    }
+
+    #[test]
+    fn f9_a_damaged_message_is_read_as_it_stands_or_not_at_all() {
+        let corpus = corpus();
+        fuzz("answers", 100_000, |mutator| {
+            let mut frames = mutator.pick(&corpus).clone();
+            mutator.damage(&mut frames, &corpus);
+            check_parsed(*mutator.pick(&MODELS), &frames);
+        })
+        .unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn every_control_frame_is_read_as_it_was_written(
+            nonce: u64, sequence in 1..=u64::MAX, attempt in 1..=u32::MAX,
+        ) {
+            let control = Control { nonce, sequence, attempt };
+            let written = control.write();
+            prop_assert_eq!(Control::parse(written.as_bytes()), Some(control));
+            prop_assert_eq!(number(written.sequence()), Some(sequence));
+        }
+
+        #[test]
+        fn a_damaged_control_frame_is_another_or_none(
+            nonce: u64, sequence in 1..=u64::MAX, attempt in 1..=u32::MAX, seed: u64,
+        ) {
+            let control = Control { nonce, sequence, attempt };
+            let mut frames = vec![control.write().as_bytes().to_vec()];
+            Mutator::new(seed).damage(&mut frames, &corpus());
+            for frame in frames {
+                if let Some(read) = Control::parse(&frame) {
+                    let written = read.write();
+                    prop_assert_eq!(written.as_bytes(), &frame[..]);
+                }
+            }
+        }
     }
 }

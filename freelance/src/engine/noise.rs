@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use reactor::sim::fuzz;
 
 use super::*;
 
@@ -166,4 +167,33 @@ proptest! {
         }
         check(model, &frames);
     }
+}
+
+/// What servers say, of each kind.
+fn corpus(model: Model) -> Vec<Vec<Vec<u8>>> {
+    let mut messages = vec![vec![b"PONG".to_vec()], vec![b"PING".to_vec()]];
+    for sequence in [1, REQUESTS / 2 + 1, REQUESTS, REQUESTS + 1, u64::MAX] {
+        let reply = frames(model, sequence, 1);
+        for word in ["fl-no full", "fl-no", "fl-north", ""] {
+            let mut other = reply.clone();
+            other.pop();
+            other.push(word.into());
+            messages.push(other);
+        }
+        messages.push(reply);
+    }
+    messages
+}
+
+#[test]
+fn f9_damaged_messages_are_what_they_then_are() {
+    let models = [Model::One, Model::Two, Model::Three];
+    let corpora = models.map(corpus);
+    fuzz("engines", 60_000, |mutator| {
+        let which = mutator.below(models.len());
+        let mut frames = mutator.pick(&corpora[which]).clone();
+        mutator.damage(&mut frames, &corpora[which]);
+        check(models[which], &frames);
+    })
+    .unwrap();
 }

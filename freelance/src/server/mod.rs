@@ -107,6 +107,8 @@
 mod bind;
 mod config;
 mod desk;
+#[cfg(test)]
+mod fuzz;
 mod handle;
 mod host;
 mod memory;
