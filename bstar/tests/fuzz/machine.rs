@@ -22,7 +22,7 @@ fn node_in(role: Role, state: State, mutator: &mut Mutator, now: Instant) -> Mac
     if mutator.below(2) == 0 {
         node.resume_epochs(mutator.number() % MAX_EPOCH);
     }
-    let mut hear = |digit: &str| node.handle_peer(&[digit], now);
+    let mut hear = |digit: &str| node.handle_peer(0, &[digit], now);
     match state {
         State::Initial => {}
         State::Passive => hear("3"),
@@ -40,9 +40,9 @@ fn node_in(role: Role, state: State, mutator: &mut Mutator, now: Instant) -> Mac
             "bstar/1 pair=bstar role={} inc=000000000000000b epoch=0 heard=bare timeout=2000",
             role.other()
         );
-        node.handle_peer(&["4", &ready], now);
+        node.handle_peer(0, &["4", &ready], now);
         node.handle_step_back(now).expect("a passive peer is heard");
-        node.handle_peer(&["4", &format!("{ready} ready=1")], now);
+        node.handle_peer(0, &["4", &format!("{ready} ready=1")], now);
     }
     assert_eq!(node.state(), state);
     drain(&mut node);
@@ -65,10 +65,9 @@ fn drain(node: &mut Machine) -> Vec<Output> {
     assert!(outputs.len() <= MAX_OUTPUTS, "{outputs:?}");
     for output in &outputs {
         if let Output::Publish { state, metadata } = output {
-            assert!(metadata.is_none() || node.all_read_metadata());
             let said = Announcement {
                 state: *state,
-                metadata: metadata.clone(),
+                metadata: Some(metadata.clone()),
             };
             assert_eq!(Announcement::parse(&print(&said)), Ok(said));
         }
@@ -78,7 +77,7 @@ fn drain(node: &mut Machine) -> Vec<Output> {
 
 /// The node's turn comes, and nothing has happened: what an XPUB hands up says nothing.
 fn turn(node: &mut Machine, now: Instant) {
-    node.handle_subscription(b"", None, now);
+    node.handle_subscription(0, b"", None, now);
 }
 
 /// A node and its twin.
@@ -91,7 +90,7 @@ struct Twins {
 impl Twins {
     fn peer(&mut self, message: &Message) {
         let before = self.node.status(self.now);
-        self.node.handle_peer(message, self.now);
+        self.node.handle_peer(0, message, self.now);
         let after = self.node.status(self.now);
         let Ok(said) = Announcement::parse(message) else {
             assert_eq!(after.counters.garbage, before.counters.garbage + 1);
@@ -99,7 +98,7 @@ impl Twins {
             return;
         };
         assert_eq!(after.counters.garbage, before.counters.garbage);
-        self.twin.handle_peer(message, self.now);
+        self.twin.handle_peer(0, message, self.now);
         let is_stranger = after.counters.strangers > before.counters.strangers;
         let has_fallen = drain(&mut self.node.clone())
             .iter()
@@ -114,13 +113,13 @@ impl Twins {
         let mut spared = self.node.clone();
         turn(&mut spared, self.now);
         self.node
-            .handle_subscription(&message, connection, self.now);
+            .handle_subscription(0, &message, connection, self.now);
         assert_eq!(self.node.status(self.now), spared.status(self.now));
         self.twin
-            .handle_subscription(&message, connection, self.now);
+            .handle_subscription(0, &message, connection, self.now);
         if mutator.below(2) == 0 {
-            self.node.handle_subscriptions_read();
-            self.twin.handle_subscriptions_read();
+            self.node.handle_subscriptions_read(0);
+            self.twin.handle_subscriptions_read(0);
         }
     }
 

@@ -124,8 +124,10 @@ fn subscriptions() {
     .unwrap();
 }
 
-/// What belongs to a hand-over, and to maintenance.
-fn hand_over() -> impl Strategy<Value = (Option<u64>, Option<OfferAnswer>, bool, bool)> {
+type HandOver = (Option<u64>, Option<OfferAnswer>, bool, bool, Option<u64>);
+
+/// What belongs to a hand-over, to maintenance and to a second link.
+fn hand_over() -> impl Strategy<Value = HandOver> {
     let answer = (any::<bool>(), any::<u64>()).prop_map(|(ready, number)| match ready {
         true => OfferAnswer::Ready(number),
         false => OfferAnswer::Veto(number),
@@ -136,6 +138,7 @@ fn hand_over() -> impl Strategy<Value = (Option<u64>, Option<OfferAnswer>, bool,
         prop::option::of(answer),
         any::<bool>(),
         any::<bool>(),
+        prop::option::of(any::<u64>()),
     )
 }
 
@@ -163,7 +166,7 @@ fn announcement() -> impl Strategy<Value = Announcement> {
     );
     let metadata = metadata.prop_map(
         |(pair, role, incarnation, epoch, heard, timeout, hand_over)| {
-            let (offer, answer, wants, maintenance) = hand_over;
+            let (offer, answer, wants, maintenance, seq) = hand_over;
             Metadata {
                 pair: PairId::new(pair).expect("it is plain"),
                 role,
@@ -175,6 +178,7 @@ fn announcement() -> impl Strategy<Value = Announcement> {
                 answer,
                 wants,
                 maintenance,
+                seq,
             }
         },
     );
