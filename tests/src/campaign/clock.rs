@@ -53,8 +53,8 @@ fn interrupt() -> &'static Arc<AtomicBool> {
     INTERRUPTED.get_or_init(Arc::default)
 }
 
-/// From now on SIGINT and SIGTERM end what waits here, so that everything is cleared away; the
-/// second one ends the process.
+/// From now on SIGINT and SIGTERM end what waits here, and so the process, when everything is
+/// cleared away: every wait is bounded.
 ///
 /// # Errors
 ///
@@ -62,8 +62,7 @@ fn interrupt() -> &'static Arc<AtomicBool> {
 pub fn end_waits_on_signals() -> Outcome<()> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         let flag = Arc::clone(interrupt());
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))
-            .and_then(|_| signal_hook::flag::register(signal, flag))
+        signal_hook::flag::register(signal, flag)
             .map_err(|error| format!("no handler for a signal: {error}"))?;
     }
     Ok(())

@@ -281,9 +281,15 @@ pub fn left_behind() -> Vec<String> {
         let pid = name
             .strip_prefix(PREFIX)
             .and_then(|rest| rest.split('-').next());
-        pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+        pid.is_some_and(|pid| !runs(pid))
     };
     names.filter(is_left).collect()
+}
+
+/// What has ended and is not reaped has a process id still, but no command line.
+fn runs(pid: &str) -> bool {
+    let command = fs::read(Path::new("/proc").join(pid).join("cmdline"));
+    command.is_ok_and(|command| !command.is_empty())
 }
 
 /// Removes those namespaces; answers with their names.
