@@ -16,17 +16,18 @@ use std::time::Duration;
 use tests::campaign::clock;
 use tests::campaign::hosts::Hosts;
 use tests::campaign::journal::{Entry, Head, Journal, Result};
-use tests::campaign::plan::{Kind, Plan};
+use tests::campaign::kind::Kind;
+use tests::campaign::plan::Plan;
 use tests::campaign::record::{Fate, Record};
 use tests::campaign::report;
-use tests::campaign::run::{Job, run};
+use tests::campaign::run::{Job, Tells, run};
 use tests::campaign::site::{Rules, Settings};
 use tests::{BOUND, Outcome, Process, ensure, free_endpoint, rounds_asked, skip, tell};
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Twice each kind, but for those that come by turns.
-const FEW: u64 = 60;
+const FEW: u64 = 62;
 
 const JOBS: usize = 4;
 
@@ -47,7 +48,7 @@ fn settings(rules: Rules) -> Settings {
 }
 
 /// Does faults, and answers with what became of them; with nothing where there are no namespaces.
-fn campaign(seed: u64, indices: Vec<u64>, rules: Rules) -> Outcome<Option<Journal>> {
+fn campaign(seed: u64, indices: Vec<u64>, rules: Rules, tells: Tells) -> Outcome<Option<Journal>> {
     if let Err(why) = Hosts::new() {
         skip(&why);
         return Ok(None);
@@ -62,7 +63,7 @@ fn campaign(seed: u64, indices: Vec<u64>, rules: Rules) -> Outcome<Option<Journa
         settings: settings(rules),
         indices,
         jobs: JOBS,
-        tells_all: false,
+        tells,
     };
     run(&job, &mut journal)?;
     Ok(Some(journal))
@@ -74,7 +75,7 @@ fn one_serves_after_every_fault() -> Outcome<()> {
     let seed = clock::now() % 1_000_000;
     let faults = rounds_asked().map_or(FEW, |asked| asked as u64);
     tell(&format!("{faults} faults from the seed {seed}"));
-    let Some(journal) = campaign(seed, (0..faults).collect(), Rules::Pair)? else {
+    let Some(journal) = campaign(seed, (0..faults).collect(), Rules::Pair, Tells::Failures)? else {
         return Ok(());
     };
     tell(&report::markdown(&journal, None));
@@ -106,7 +107,7 @@ fn one_serves_after_every_fault() -> Outcome<()> {
 fn the_judge_sees_servers_that_end_themselves() -> Outcome<()> {
     let index = (0..100).find(|index| plan(1).fault(*index).kind == Kind::Block);
     let index = index.ok_or("a plan has all kinds")?;
-    let Some(journal) = campaign(1, vec![index], Rules::Guide)? else {
+    let Some(journal) = campaign(1, vec![index], Rules::Guide, Tells::Nothing)? else {
         return Ok(());
     };
     let died = journal.entries.iter().filter_map(Entry::verdict);

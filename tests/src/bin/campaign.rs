@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tests::campaign::journal::{Entry, Head, Journal};
 use tests::campaign::plan::Plan;
-use tests::campaign::run::{self, Job};
+use tests::campaign::run::{self, Job, Tells};
 use tests::campaign::site::{Rules, Settings};
 use tests::campaign::{clock, hosts, idle, judge, kill, report, serve, svg};
 use tests::{Outcome, ensure};
@@ -200,7 +200,11 @@ fn run(args: &Run) -> Outcome<()> {
             .only
             .map_or((0..args.faults).collect(), |only| vec![only]),
         jobs: args.jobs,
-        tells_all: args.only.is_some(),
+        tells: if args.only.is_some() {
+            Tells::All
+        } else {
+            Tells::Failures
+        },
     };
     run::run(&job, &mut journal)?;
     if args.only.is_none() {

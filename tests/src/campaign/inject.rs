@@ -225,7 +225,8 @@ fn make(site: &mut Site<'_>, fault: &Fault, props: &mut Props) -> Outcome<()> {
         }
         Action::Block { held } => {
             props.asker = Some(send_block(site, fault.active, held)?);
-            Ok(())
+            // Until the handler has certainly begun.
+            wait(site.heartbeat() / 4)
         }
         Action::Cut { cutting, .. } => match cutting {
             Cutting::Both => hosts.filter(Link::State, &Side::BOTH, Filter::Drop),

@@ -6,7 +6,7 @@ use crate::{Distribution, Outcome};
 
 use super::clock::{now, wait};
 use super::hosts::Hosts;
-use super::plan::Kind;
+use super::kind::Kind;
 use super::side::Side;
 use super::site::{Settings, Site};
 use super::trial::{begin, settle};

@@ -14,7 +14,8 @@
 //!         └─────────────────────────────────────────────────┘
 //! ```
 //!
-//! * [`plan`] says which faults there are, from a seed: the same seed, the same faults;
+//! * [`kind`] names the kinds of faults, and [`plan`] says which comes when, from a seed: the same
+//!   seed, the same faults;
 //! * [`hosts`] makes the network and breaks it;
 //! * [`site`] is a pair that runs there, with its judge;
 //! * [`inject`] does what the plan says to a site;
@@ -34,6 +35,7 @@ pub mod inject;
 pub mod journal;
 pub mod judge;
 pub mod kill;
+pub mod kind;
 pub mod plan;
 pub mod record;
 pub mod report;

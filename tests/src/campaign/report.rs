@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Distribution;
 
 use super::journal::{Entry, Journal, Result};
-use super::plan::{Kind, Parting};
+use super::kind::{Kind, Parting};
 use super::trial::{Survivors, Verdict};
 
 /// The verdicts of one kind.
@@ -157,6 +157,9 @@ fn cells(row: &Row) -> String {
 }
 
 fn guide_cells(row: &Row) -> String {
+    if row.count == 0 {
+        return " – | – | – |".to_owned();
+    }
     let without = row.count - row.outages.count();
     let outage = match without {
         0 => shown(row.outages.percentile(100)),

@@ -17,6 +17,17 @@ use super::plan::{Fault, Plan};
 use super::site::Settings;
 use super::trial;
 
+/// Of which faults a run tells what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tells {
+    /// Of none: who runs it looks at the journal.
+    Nothing,
+    /// Of those that failed.
+    Failures,
+    /// Of all.
+    All,
+}
+
 /// What a run is to do.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -28,8 +39,8 @@ pub struct Job {
     pub indices: Vec<u64>,
     /// How many pairs run side by side.
     pub jobs: usize,
-    /// Whether each fault tells its timeline, and not only one that failed.
-    pub tells_all: bool,
+    /// Of which faults it tells the timeline.
+    pub tells: Tells,
 }
 
 struct State<'a> {
@@ -101,7 +112,12 @@ fn work(job: &Job, state: &Mutex<State<'_>>) -> Outcome<()> {
         }
         let mut state = locked(state);
         let failures = entry.failures();
-        if !failures.is_empty() || job.tells_all {
+        let tells = match job.tells {
+            Tells::Nothing => false,
+            Tells::Failures => !failures.is_empty(),
+            Tells::All => true,
+        };
+        if tells {
             tell(&told(&entry));
         }
         state.done += 1;
@@ -134,7 +150,7 @@ fn one(job: &Job, fault: &Fault, hosts: &mut Option<Hosts>) -> Outcome<Entry> {
         let (trial, away) = witnessed(|| trial::run(&network, &job.settings, fault));
         (entry.result, entry.timeline) = match trial {
             Ok(trial) => {
-                let tells = job.tells_all || !trial.verdict.failures.is_empty();
+                let tells = job.tells == Tells::All || !trial.verdict.failures.is_empty();
                 // After an error a link may still be cut: then the next fault gets a new network.
                 *hosts = Some(network);
                 (

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::clock::{Moment, between, nanos};
-use super::plan::Parting;
+use super::kind::Parting;
 use super::record::{Fate, Record};
 use super::side::Side;
 

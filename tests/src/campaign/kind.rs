@@ -1,0 +1,128 @@
+//! The kinds of faults.
+
+/// Declares the kinds with their names, so that the list and the names cannot differ.
+macro_rules! kinds {
+    ($($kind:ident = $name:literal,)*) => {
+        /// A kind of fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            $(#[doc = $name] $kind,)*
+        }
+
+        impl Kind {
+            /// All kinds, in the order of the report.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// What a reader calls it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    KillActive = "kill -9 of the active",
+    KillPassive = "kill -9 of the passive",
+    TermActive = "SIGTERM of the active",
+    TermPassive = "SIGTERM of the passive",
+    RestartActiveWithin = "active restarted within the timeout",
+    RestartActivePast = "active restarted past the timeout",
+    RestartPassive = "passive restarted",
+    RestartLoop = "restart loop",
+    KillBothReturnBoth = "both killed, both return",
+    KillBothPrimaryAlone = "both killed, the primary returns alone",
+    KillBothBackupAlone = "both killed, the backup returns alone",
+    PauseActiveShort = "active paused briefly",
+    PauseActiveLong = "active paused for long",
+    PausePassiveShort = "passive paused briefly",
+    PausePassiveLong = "passive paused for long",
+    Block = "handler blocks for three timeouts",
+    CutShort = "state link cut briefly",
+    CutLong = "state link cut for long",
+    CutMinute = "state link cut for 60 s",
+    MuteActive = "the active is not heard",
+    DeafActive = "the active hears nothing",
+    LinkDown = "state link down and up",
+    CutClients = "clients cut from the active",
+    IslandsApart = "two islands, each with half of the clients",
+    LoseSome = "10 % loss on the state link",
+    LoseMany = "30 % loss on the state link",
+    Resets = "state link reset",
+    Slow = "slow state link",
+    Clock = "clock stepped by hours",
+    FullDisk = "full disk",
+    GuidePrimary = "a Guide peer as the primary",
+    GuideBackup = "a Guide peer as the backup",
+}
+
+/// Whether both may serve for a time in a fault of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The two hear each other, or one of them is gone: never both.
+    Never,
+    /// While the fault lasts, and until the two can hear each other again.
+    WhileHeld,
+    /// Now and then: so much loss may part them.
+    ByChance,
+}
+
+impl Kind {
+    /// Whether both may serve.
+    #[must_use]
+    pub fn parting(self) -> Parting {
+        match self {
+            Self::CutShort
+            | Self::CutLong
+            | Self::CutMinute
+            | Self::MuteActive
+            | Self::DeafActive
+            | Self::LinkDown
+            | Self::IslandsApart
+            | Self::Resets => Parting::WhileHeld,
+            Self::LoseSome | Self::LoseMany | Self::Slow => Parting::ByChance,
+            Self::KillActive
+            | Self::KillPassive
+            | Self::TermActive
+            | Self::TermPassive
+            | Self::RestartActiveWithin
+            | Self::RestartActivePast
+            | Self::RestartPassive
+            | Self::RestartLoop
+            | Self::KillBothReturnBoth
+            | Self::KillBothPrimaryAlone
+            | Self::KillBothBackupAlone
+            | Self::PauseActiveShort
+            | Self::PauseActiveLong
+            | Self::PausePassiveShort
+            | Self::PausePassiveLong
+            | Self::Block
+            | Self::CutClients
+            | Self::Clock
+            | Self::FullDisk
+            | Self::GuidePrimary
+            | Self::GuideBackup => Parting::Never,
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_kinds_apart() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::named(kind.name()), Some(*kind));
+        }
+    }
+}
