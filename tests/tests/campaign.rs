@@ -27,7 +27,7 @@ use tests::{BOUND, Outcome, Process, ensure, free_endpoint, rounds_asked, skip, 
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Twice each kind, but for those that come by turns.
-const FEW: u64 = 62;
+const FEW: u64 = 68;
 
 const JOBS: usize = 4;
 

@@ -20,6 +20,8 @@ const PREFIX: &str = "bstar-campaign-";
 pub enum Link {
     /// From server to server.
     State,
+    /// From server to server, for those pairs that have a second state link.
+    Second,
     /// From a server to its prober.
     Probe(Side),
     /// From a server to the client of both.
@@ -27,8 +29,9 @@ pub enum Link {
 }
 
 impl Link {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::State,
+        Self::Second,
         Self::Probe(Side::A),
         Self::Probe(Side::B),
         Self::Client(Side::A),
@@ -41,6 +44,7 @@ impl Link {
             Self::State => 0,
             Self::Probe(side) => 1 + side.index(),
             Self::Client(side) => 3 + side.index(),
+            Self::Second => 5,
         }
     }
 
@@ -48,6 +52,7 @@ impl Link {
     fn device(self) -> &'static str {
         match self {
             Self::State => "peer0",
+            Self::Second => "peer1",
             Self::Probe(_) => "probe0",
             Self::Client(_) => "client0",
         }
@@ -56,10 +61,9 @@ impl Link {
     /// The address of the server `side` on this link.
     #[must_use]
     pub fn address(self, side: Side) -> String {
-        let last = if self == Self::State {
-            1 + side.index()
-        } else {
-            1
+        let last = match self {
+            Self::State | Self::Second => 1 + side.index(),
+            Self::Probe(_) | Self::Client(_) => 1,
         };
         format!("10.77.{}.{last}", self.network())
     }
@@ -115,7 +119,7 @@ impl Hosts {
 
     fn connect(&self, link: Link) -> Outcome<()> {
         let ends = match link {
-            Link::State => [(Side::A, link.device()), (Side::B, link.device())]
+            Link::State | Link::Second => [(Side::A, link.device()), (Side::B, link.device())]
                 .map(|(side, device)| (self.server(side), device)),
             Link::Probe(side) => [
                 (self.server(side), link.device()),

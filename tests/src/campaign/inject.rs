@@ -59,8 +59,10 @@ pub fn why_skipped(action: &Action) -> Option<String> {
         | Action::Loop { .. }
         | Action::EndBoth { .. }
         | Action::Pause { .. }
+        | Action::SwitchOver { .. }
         | Action::Block { .. }
         | Action::Cut { .. }
+        | Action::CutOne { .. }
         | Action::CutClients { .. }
         | Action::Apart { .. }
         | Action::Lose { .. }
@@ -112,6 +114,11 @@ pub fn prepare(site: &mut Site<'_>, fault: &Fault) -> Outcome<Props> {
                 start.program = Program::Sleeper;
             }
         }
+        Action::CutOne { .. } => {
+            for start in &mut site.starts {
+                start.has_second_link = true;
+            }
+        }
         Action::Guide { theirs, .. } => site.starts[theirs.index()].program = Program::Guide,
         Action::Clock { who, .. } => {
             let folder = TempDir::new().map_err(|error| error.to_string())?;
@@ -131,6 +138,7 @@ pub fn prepare(site: &mut Site<'_>, fault: &Fault) -> Outcome<Props> {
         | Action::Loop { .. }
         | Action::EndBoth { .. }
         | Action::Pause { .. }
+        | Action::SwitchOver { .. }
         | Action::Cut { .. }
         | Action::CutClients { .. }
         | Action::Apart { .. }
@@ -190,13 +198,15 @@ pub fn inflict(site: &mut Site<'_>, fault: &Fault, props: &mut Props) -> Outcome
 
 fn held(action: &Action) -> Duration {
     match *action {
-        Action::End { gone, .. } | Action::EndBoth { gone, .. } | Action::Guide { gone, .. } => {
-            gone
-        }
+        Action::End { gone, .. }
+        | Action::EndBoth { gone, .. }
+        | Action::SwitchOver { gone, .. }
+        | Action::Guide { gone, .. } => gone,
         Action::Loop { .. } => Duration::ZERO,
         Action::Pause { held, .. }
         | Action::Block { held }
         | Action::Cut { held, .. }
+        | Action::CutOne { held, .. }
         | Action::CutClients { held }
         | Action::Apart { held, .. }
         | Action::Lose { held, .. }
@@ -222,6 +232,18 @@ fn make(site: &mut Site<'_>, fault: &Fault, props: &mut Props) -> Outcome<()> {
         Action::Pause { who, .. } => {
             site.signal(of(fault, who), Signal::STOP);
             Ok(())
+        }
+        Action::SwitchOver { killed, after, .. } => {
+            site.signal(fault.active, Signal::USR1);
+            let Some(killed) = killed else {
+                return Ok(());
+            };
+            wait(after)?;
+            site.end(of(fault, killed), Signal::KILL)
+        }
+        Action::CutOne { second, .. } => {
+            let link = if second { Link::Second } else { Link::State };
+            hosts.filter(link, &Side::BOTH, Filter::Drop)
         }
         Action::Block { held } => {
             props.asker = Some(send_block(site, fault.active, held)?);
@@ -280,6 +302,9 @@ fn take_back(site: &mut Site<'_>, fault: &Fault, props: &Props) -> Outcome<()> {
             site.signal(of(fault, who), Signal::CONT);
             Ok(())
         }
+        Action::SwitchOver { killed, .. } => {
+            killed.map_or(Ok(()), |killed| site.start(of(fault, killed)))
+        }
         Action::Block { held } => {
             let answer = props.asker.as_ref().and_then(|asker| asker.receive(held));
             let is = if answer.is_some() { "is" } else { "is not" };
@@ -291,6 +316,7 @@ fn take_back(site: &mut Site<'_>, fault: &Fault, props: &Props) -> Outcome<()> {
             ..
         } => hosts.set_state_link(true),
         Action::Cut { .. }
+        | Action::CutOne { .. }
         | Action::CutClients { .. }
         | Action::Apart { .. }
         | Action::Lose { .. }

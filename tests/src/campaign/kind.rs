@@ -40,6 +40,8 @@ kinds! {
     PauseActiveLong = "active paused for long",
     PausePassiveShort = "passive paused briefly",
     PausePassiveLong = "passive paused for long",
+    SwitchOver = "switchover",
+    SwitchOverKill = "switchover, and a kill in its midst",
     Block = "handler blocks for three timeouts",
     CutShort = "state link cut briefly",
     CutLong = "state link cut for long",
@@ -47,6 +49,7 @@ kinds! {
     MuteActive = "the active is not heard",
     DeafActive = "the active hears nothing",
     LinkDown = "state link down and up",
+    CutOne = "one of two state links cut",
     CutClients = "clients cut from the active",
     IslandsApart = "two islands, each with half of the clients",
     LoseSome = "10 % loss on the state link",
@@ -99,7 +102,10 @@ impl Kind {
             | Self::PauseActiveLong
             | Self::PausePassiveShort
             | Self::PausePassiveLong
+            | Self::SwitchOver
+            | Self::SwitchOverKill
             | Self::Block
+            | Self::CutOne
             | Self::CutClients
             | Self::Clock
             | Self::FullDisk

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!            namespace a                        namespace b
-//!         ┌──────────────┐     peer0         ┌──────────────┐
-//!         │   server a   │───────────────────│   server b   │
-//!         └──────────────┘  the state link   └──────────────┘
+//!         ┌──────────────┐  the state link   ┌──────────────┐
+//!         │              │───── peer0 ───────│              │
+//!         │   server a   │                   │   server b   │
+//!         │              │───── peer1 ───────│              │
+//!         └──────────────┘  for some pairs   └──────────────┘
 //!        probe0 │    │ client0            client0 │    │ probe0
 //!               │    └─────────────┐   ┌──────────┘    │
 //!        probe-a│          client-a│   │client-b       │probe-b

@@ -74,6 +74,15 @@ pub enum Action {
         /// For how long.
         held: Duration,
     },
+    /// The active is asked to hand the service over.
+    SwitchOver {
+        /// Who is killed right after that, if one is.
+        killed: Option<Who>,
+        /// How long after.
+        after: Duration,
+        /// Until that one is started again.
+        gone: Duration,
+    },
     /// The handler of the active is told to sleep.
     Block {
         /// For how long.
@@ -83,6 +92,13 @@ pub enum Action {
     Cut {
         /// How.
         cutting: Cutting,
+        /// For how long.
+        held: Duration,
+    },
+    /// The pair has two state links, and one of them is cut.
+    CutOne {
+        /// The second one.
+        second: bool,
         /// For how long.
         held: Duration,
     },
@@ -271,6 +287,11 @@ impl Chance {
             Kind::PauseActiveLong => self.pause(Who::Active, 2.0, 40.0),
             Kind::PausePassiveShort => self.pause(Who::Passive, 0.1, 2.0),
             Kind::PausePassiveLong => self.pause(Who::Passive, 2.0, 40.0),
+            Kind::SwitchOver => self.switch_over(None),
+            Kind::SwitchOverKill => {
+                let killed = self.who();
+                self.switch_over(Some(killed))
+            }
             Kind::Block => Action::Block {
                 held: self.heartbeat * 6,
             },
@@ -283,6 +304,10 @@ impl Chance {
             Kind::MuteActive => self.cut(Cutting::From(Who::Active), 1.0, 30.0),
             Kind::DeafActive => self.cut(Cutting::From(Who::Passive), 1.0, 30.0),
             Kind::LinkDown => self.cut(Cutting::Down, 0.5, 30.0),
+            Kind::CutOne => Action::CutOne {
+                second: self.either(false, true),
+                held: self.heartbeats(2.0, 40.0),
+            },
             Kind::CutClients => Action::CutClients {
                 held: self.heartbeats(2.0, 20.0),
             },
@@ -317,6 +342,14 @@ impl Chance {
             back,
             gone: self.heartbeats(0.5, 6.0),
             alone: self.heartbeats(4.0, 10.0),
+        }
+    }
+
+    fn switch_over(&mut self, killed: Option<Who>) -> Action {
+        Action::SwitchOver {
+            killed,
+            after: self.heartbeats(0.001, 1.0),
+            gone: self.heartbeats(4.0, 12.0),
         }
     }
 

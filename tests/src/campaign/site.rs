@@ -17,6 +17,7 @@ use super::side::Side;
 use super::verdict::{Span, Spans};
 
 const STATE_PORT: u16 = 5003;
+const SECOND_STATE_PORT: u16 = 5005;
 const FRONTEND_PORT: u16 = 5001;
 
 /// Whose rules the servers run.
@@ -68,6 +69,8 @@ pub enum Program {
 pub struct Start {
     /// The program.
     pub program: Program,
+    /// Whether it speaks to its peer on the second state link too.
+    pub has_second_link: bool,
     /// Further arguments.
     pub args: Vec<String>,
     /// Further variables of its environment.
@@ -78,6 +81,7 @@ impl Default for Start {
     fn default() -> Self {
         Self {
             program: Program::Server,
+            has_second_link: false,
             args: Vec::new(),
             env: Vec::new(),
         }
@@ -180,6 +184,12 @@ impl<'a> Site<'a> {
             .args(["--remote", &format!("tcp://{remote}:{STATE_PORT}")])
             .args(["--frontend", &format!("tcp://*:{FRONTEND_PORT}")])
             .args(["--heartbeat", &heartbeat_ms]);
+        if start.has_second_link {
+            let remote = Link::Second.address(side.other());
+            command
+                .args(["--local2", &format!("tcp://*:{SECOND_STATE_PORT}")])
+                .args(["--remote2", &format!("tcp://{remote}:{SECOND_STATE_PORT}")]);
+        }
         if start.program != Program::Guide {
             command.args(["--table", self.settings.rules.name()]);
             command.args(&self.settings.server_args);
