@@ -73,6 +73,17 @@ pub enum Parting {
     ByChance,
 }
 
+/// Where the service is after a fault of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Where it was: there was no need to move.
+    Stays,
+    /// At the other server.
+    Moves,
+    /// At either: the two decide by moments.
+    Either,
+}
+
 impl Kind {
     /// Whether both may serve.
     #[must_use]
@@ -111,6 +122,45 @@ impl Kind {
             | Self::FullDisk
             | Self::GuidePrimary
             | Self::GuideBackup => Parting::Never,
+        }
+    }
+
+    /// Where the service is afterwards.
+    #[must_use]
+    pub fn service(self) -> Service {
+        match self {
+            Self::KillPassive
+            | Self::TermPassive
+            | Self::RestartPassive
+            | Self::PausePassiveShort
+            | Self::PausePassiveLong
+            | Self::CutOne
+            | Self::CutClients
+            | Self::Clock => Service::Stays,
+            Self::KillActive | Self::TermActive | Self::SwitchOver | Self::Block => Service::Moves,
+            Self::RestartActiveWithin
+            | Self::RestartActivePast
+            | Self::RestartLoop
+            | Self::KillBothReturnBoth
+            | Self::KillBothPrimaryAlone
+            | Self::KillBothBackupAlone
+            | Self::PauseActiveShort
+            | Self::PauseActiveLong
+            | Self::SwitchOverKill
+            | Self::CutShort
+            | Self::CutLong
+            | Self::CutMinute
+            | Self::MuteActive
+            | Self::DeafActive
+            | Self::LinkDown
+            | Self::IslandsApart
+            | Self::LoseSome
+            | Self::LoseMany
+            | Self::Resets
+            | Self::Slow
+            | Self::FullDisk
+            | Self::GuidePrimary
+            | Self::GuideBackup => Service::Either,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{BOUND, Outcome};
 use super::clock::{Moment, between, nanos, now, wait};
 use super::hosts::Hosts;
 use super::inject::{Times, inflict, prepare};
-use super::kind::Parting;
+use super::kind::{Parting, Service};
 use super::plan::Fault;
 use super::record::{Asker, Fate, Record};
 use super::side::Side;
@@ -238,6 +238,7 @@ fn judge(site: &mut Site<'_>, fault: &Fault, times: &Times, end: &End) -> Outcom
     );
     failures.extend(died.iter().map(|side| format!("{side} ended by itself")));
     failures.extend(both_failure(&both, parting));
+    failures.extend(place_failure(site, fault));
     failures.extend(
         wrong
             .into_iter()
@@ -256,6 +257,17 @@ fn judge(site: &mut Site<'_>, fault: &Fault, times: &Times, end: &End) -> Outcom
     };
     let timeline = timeline(site, &records, times.began);
     Ok(Trial { verdict, timeline })
+}
+
+/// Fails over when needed, and only when needed.
+fn place_failure(site: &Site<'_>, fault: &Fault) -> Option<String> {
+    let active = site.active()?;
+    let expected = match fault.kind.service() {
+        Service::Stays => fault.active,
+        Service::Moves => fault.active.other(),
+        Service::Either => return None,
+    };
+    (active != expected).then(|| format!("{active} is active, and should not be"))
 }
 
 fn both_failure(both: &Both, parting: Parting) -> Option<String> {
