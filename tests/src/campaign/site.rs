@@ -49,7 +49,7 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The servers' rules.
     pub rules: Rules,
-    /// Further arguments for each server.
+    /// Further arguments for each `bstarsrv`.
     pub server_args: Vec<String>,
 }
 
@@ -192,6 +192,8 @@ impl<'a> Site<'a> {
         }
         if start.program != Program::Guide {
             command.args(["--table", self.settings.rules.name()]);
+        }
+        if start.program == Program::Server {
             command.args(&self.settings.server_args);
         }
         command.args(&start.args);
