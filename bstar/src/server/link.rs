@@ -14,6 +14,9 @@ const MAX_FRAME_BYTES: i64 = 8 << 20;
 /// States are stale after a moment; what a peer that does not read leaves behind is dropped.
 const STATES_QUEUED: i32 = 1000;
 
+/// However short the heartbeat, a round trip on the state link may take so long, or it would never
+/// come up.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_millis(50);
 /// Between two attempts at a connection, at most: a peer that starts is to be found soon, however
 /// long the heartbeat.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -148,9 +151,11 @@ fn subscriber(
 ) -> Result<zmq::Socket, Error> {
     let socket = context.socket(zmq::SUB)?;
     tune(&socket, config, remote)?;
-    // A link that is cut comes back when it is dialled anew. Left to TCP, it comes back when
-    // its own timer, which doubles each time, fires next.
-    socket.set_connect_timeout(millis(config.timeout().max(SHORTEST_REDIAL)))?;
+    // A link that is cut comes back when it is dialled anew, and how soon after the heal decides for
+    // how long two may serve. Left to TCP, it comes back when its own timer fires next, after a
+    // second at first and then after twice as long each time.
+    let answer_within = (config.heartbeat() / 2).max(LONGEST_ROUND_TRIP);
+    socket.set_connect_timeout(millis(answer_within))?;
     socket.set_reconnect_ivl(millis((config.heartbeat() / 5).min(LONGEST_PAUSE)))?;
     socket.set_reconnect_ivl_max(0)?;
     socket.set_subscribe(METADATA_TOPIC)?;
