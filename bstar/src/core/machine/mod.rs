@@ -48,7 +48,7 @@ pub struct Machine {
     /// The peer timeout that the peer last gave, if it has not been silent for one since.
     their_timeout: Option<Duration>,
     last_turn: Instant,
-    /// When the last pause of our own ended.
+    /// When the last gap of more than a heartbeat ended.
     woke: Option<Instant>,
     /// The peer is proved to be gone, and nothing was heard since.
     peer_dead: bool,
@@ -288,12 +288,15 @@ impl Machine {
     fn wake(&mut self, now: Instant) {
         let gap = now.saturating_duration_since(self.last_turn);
         self.last_turn = now;
+        if gap > self.config.heartbeat() {
+            // However long the peer timeout: what waited so long may be outdated by what waits behind it.
+            self.woke = Some(now);
+        }
         if gap > self.config.longest_gap() {
             self.counters.late += 1;
             self.hearing_since = None;
             self.peer_dead = false;
             self.hand_over.standing_by_since = None;
-            self.woke = Some(now);
             self.links.wake(now);
             self.fire(Event::Late, now);
         }

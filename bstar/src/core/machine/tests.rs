@@ -601,6 +601,22 @@ fn b12_a_word_that_waited_out_a_pause_makes_no_second_server() {
 }
 
 #[test]
+fn b12_the_last_of_the_words_that_waited_counts_however_long_the_timeout() {
+    for (role, digit) in [(Role::Primary, "2"), (Role::Backup, "1")] {
+        let mut bench = Bench::new(role);
+        let config = Config::new(role).with_timeout(beats(5.0)).unwrap();
+        bench.machine = Machine::new(config, OURS, bench.now);
+        bench.hear("3");
+        // Not long enough for anyone to have taken over; the peer restarts and is made active.
+        bench.now += beats(2.0);
+        bench.hear(digit);
+        bench.hear("3");
+        assert_eq!(bench.state(), State::Passive);
+        assert_eq!(bench.machine.status(bench.now).counters.late, 0);
+    }
+}
+
+#[test]
 fn who_is_busy_with_requests_says_that_it_lives() {
     let mut bench = Bench::in_state(Role::Primary, State::Active);
     let mut published = 0;
