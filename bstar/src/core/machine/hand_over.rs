@@ -11,7 +11,7 @@ use crate::core::wire::{Announced, Metadata, OfferAnswer};
 #[derive(Clone, Debug, Default)]
 pub(super) struct HandOver {
     /// How many offers were made in this life.
-    offers: u64,
+    pub(super) offers: u64,
     /// Ours, while we are active, drain or have resigned by it; and until when it stands, or the
     /// drain may last.
     ours: Option<(u64, Instant)>,

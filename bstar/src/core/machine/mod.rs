@@ -32,6 +32,7 @@ pub const SHORTEST_REDIAL: Duration = Duration::from_millis(500);
 pub struct Machine {
     config: Config,
     table: &'static Table,
+    maintenance_table: &'static Table,
     incarnation: u64,
     state: State,
     /// The epoch of our last activation; it counts while we are active.
@@ -82,6 +83,7 @@ impl Machine {
         Machine {
             config,
             table,
+            maintenance_table: &MAINTENANCE,
             incarnation,
             state: State::Initial,
             activation: 0,
@@ -320,7 +322,7 @@ impl Machine {
     /// The one row for this event, as things stand.
     fn row(&self, event: Event) -> &'static Row {
         let table = if self.maintenance {
-            &MAINTENANCE
+            self.maintenance_table
         } else {
             self.table
         };
@@ -427,6 +429,15 @@ impl Machine {
 
 #[cfg(test)]
 impl Machine {
+    /// How many offers this node has made.
+    pub(in crate::core) fn offers(&self) -> u64 {
+        self.hand_over.offers
+    }
+
+    pub(in crate::core) fn set_maintenance_table(&mut self, table: &'static Table) {
+        self.maintenance_table = table;
+    }
+
     /// All that decides what this node will do, with ages instead of times and no counters, for
     /// a search to tell states apart. The pattern names every field, so that none is forgotten.
     pub(in crate::core) fn canonical(
@@ -436,6 +447,7 @@ impl Machine {
         let Machine {
             config,
             table: _,
+            maintenance_table: _,
             incarnation,
             state,
             activation,
@@ -468,7 +480,10 @@ impl Machine {
         let age = |since: Instant, bound: Duration| now.duration_since(since).min(bound);
         (
             (*incarnation, *state, *activation, *epoch_seen, peer.clone()),
-            age(*silent_since, self.timeout()),
+            age(
+                *silent_since,
+                self.timeout().max(config.serve_alone().unwrap_or_default()),
+            ),
             hearing_since.map(|since| age(since, config.heartbeat())),
             dual_since.map(|since| age(since, self.timeout())),
             *their_timeout,
