@@ -76,7 +76,7 @@ pub enum Filter {
     Drop,
     /// Drops so many of a hundred.
     Lose(u8),
-    /// Resets the connections.
+    /// Resets the connections, and lets the resets of others in: they are the other end's answer.
     Reset,
 }
 
@@ -85,7 +85,7 @@ impl Filter {
         let what = match self {
             Self::Drop => "drop".to_owned(),
             Self::Lose(percent) => format!("numgen random mod 100 < {percent} drop"),
-            Self::Reset => "meta l4proto tcp reject with tcp reset".to_owned(),
+            Self::Reset => "tcp flags & rst != rst reject with tcp reset".to_owned(),
         };
         format!("add rule inet bstar input iifname \"{device}\" {what}\n")
     }
