@@ -109,6 +109,16 @@ impl Links {
         self.links[link].subscribers.all_read_metadata()
     }
 
+    /// Whether anyone listens on a link.
+    pub(super) fn has_listeners(&self, link: usize) -> bool {
+        self.links[link].subscribers.is_any()
+    }
+
+    /// How many words of the peer came by a link.
+    pub(super) fn heard(&self, link: usize) -> u64 {
+        self.links[link].heard
+    }
+
     /// The number of our next word, if it needs one.
     pub(super) fn number(&mut self) -> Option<u64> {
         if self.links.len() == 1 {

@@ -357,6 +357,11 @@ impl Subscribers {
         self.overflowed &= !self.listeners.is_empty();
     }
 
+    /// Whether anyone listens.
+    pub fn is_any(&self) -> bool {
+        self.overflowed || !self.listeners.is_empty()
+    }
+
     /// Whether a second frame may be sent.
     pub fn all_read_metadata(&self) -> bool {
         let mut readers = self

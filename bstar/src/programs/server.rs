@@ -15,7 +15,7 @@ use super::{
     say,
 };
 use crate::core::{Config, ConfigError, GUIDE, PAIR, PairId, Role, State, Table};
-use crate::server::{Handle, Server};
+use crate::server::{Handle, ProofOfDeath, Server};
 use reactor::Endpoint;
 
 /// How long the sockets may take to close.
@@ -66,6 +66,16 @@ pub struct ServerArgs {
     /// Where its peer does
     #[arg(long, value_name = "EP", value_parser = parse_connect, requires = "local2")]
     remote2: Option<Endpoint>,
+    /// Replace the peer as soon as its host says that its process is gone. Only where nothing between
+    /// the two answers in the peer's stead: a firewall that rejects makes both serve
+    #[arg(long, requires = "peer_frontend")]
+    proof_of_death: bool,
+    /// Where the peer's clients connect, with a numeric address; once for each of its front ends
+    #[arg(long, value_name = "EP", value_parser = parse_connect, requires = "proof_of_death")]
+    peer_frontend: Vec<Endpoint>,
+    /// Milliseconds that a peer whose process is gone has to be restarted in
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = parse_millis, requires = "proof_of_death")]
+    restart_grace: Duration,
     /// Where clients connect [default: tcp://*:5001 as primary, tcp://*:5002 as backup]
     #[arg(long, value_name = "EP", value_parser = parse_bind)]
     frontend: Option<Endpoint>,
@@ -123,6 +133,13 @@ impl ServerArgs {
         if let (Some(local), Some(remote)) = (&self.local2, &self.remote2) {
             remote.resolve()?;
             node = node.second_link(local.as_str(), remote.as_str());
+        }
+        if self.proof_of_death {
+            let peer_frontends = self.peer_frontend.iter().map(Endpoint::to_string);
+            node = node.proof_of_death(ProofOfDeath {
+                peer_frontends: peer_frontends.collect(),
+                restart_grace: self.restart_grace,
+            });
         }
         let node = node
             .frontend(frontend.as_str(), |_: &mut (), scope, request| {

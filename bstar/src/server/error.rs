@@ -31,6 +31,15 @@ pub enum Error {
     /// The state link leads nowhere outside this process.
     #[error("the state link cannot be inproc: the two nodes of a pair are two processes")]
     InprocLink,
+    /// A proof of death was asked for without the peer's front ends, or with too many.
+    #[error("a proof of death needs all front ends of the peer: name 1 to {0}")]
+    PeerFrontends(usize),
+    /// A proof of death was asked for of a peer that is named, or has no TCP port.
+    #[error(
+        "a proof of death needs numeric addresses, since a name may lead elsewhere: write {0} as \
+         for example tcp://192.0.2.1:5003"
+    )]
+    NotNumeric(String),
     /// There are no voters, so the node could never be asked to take over.
     #[error("a node needs a front end whose requests vote: add one, or say that there is none")]
     NoVoter,

@@ -6,6 +6,7 @@ use std::time::Instant;
 use reactor::{BoxError, Event, Interest, Scope, SocketKey, Source, SourceKey, TimerKey};
 use zmq::Message;
 
+use super::death::Watch;
 use super::handle::Shared;
 use super::history::History;
 use super::link::Link;
@@ -39,17 +40,19 @@ const SUBSCRIPTIONS_AT_ONCE: usize = 256;
 enum Tag {
     Publisher(usize),
     Subscriber(usize),
+    Monitor(usize),
     Voter(usize),
 }
 
-const TAG_KINDS: usize = 3;
+const TAG_KINDS: usize = 4;
 
 impl Tag {
     fn number(self) -> usize {
         match self {
             Tag::Publisher(link) => TAG_KINDS * link,
             Tag::Subscriber(link) => TAG_KINDS * link + 1,
-            Tag::Voter(n) => TAG_KINDS * n + 2,
+            Tag::Monitor(link) => TAG_KINDS * link + 2,
+            Tag::Voter(n) => TAG_KINDS * n + 3,
         }
     }
 
@@ -58,6 +61,7 @@ impl Tag {
         match number % TAG_KINDS {
             0 => Tag::Publisher(n),
             1 => Tag::Subscriber(n),
+            2 => Tag::Monitor(n),
             _ => Tag::Voter(n),
         }
     }
@@ -67,6 +71,7 @@ impl Tag {
 pub(super) struct Host<S> {
     pub(super) machine: Machine,
     pub(super) links: Vec<Link>,
+    pub(super) watch: Option<Watch>,
     pub(super) voters: Vec<Voter<S>>,
     pub(super) callbacks: Callbacks<S>,
     pub(super) shared: Arc<Shared>,
@@ -87,7 +92,11 @@ impl<S: 'static> Source<S> for Host<S> {
     fn start(&mut self, scope: &mut Scope<S>, me: SourceKey) -> Result<(), reactor::Error> {
         for (n, link) in self.links.iter_mut().enumerate() {
             let [publisher, subscriber] = [Tag::Publisher(n), Tag::Subscriber(n)];
-            link.register(scope, me, publisher.number(), subscriber.number())?;
+            let (subscriber, context) =
+                link.register(scope, me, publisher.number(), subscriber.number())?;
+            if let Some(watch) = &mut self.watch {
+                watch.monitor(scope, me, Tag::Monitor(n).number(), &context, subscriber)?;
+            }
         }
         for (n, voter) in self.voters.iter_mut().enumerate() {
             voter.register(scope, me, Tag::Voter(n).number())?;
@@ -106,7 +115,9 @@ impl<S: 'static> Source<S> for Host<S> {
         if self.ended {
             return Ok(());
         }
-        let result = self.handle(state, scope, event);
+        let result = self
+            .handle(state, scope, event)
+            .and_then(|()| self.watch_peer(state, scope, Some(event)));
         if result.is_err() {
             self.abandon(scope);
         }
@@ -128,9 +139,10 @@ impl<S: 'static> Host<S> {
                     self.flush(state, scope)
                 }
                 Tag::Subscriber(_) => self.read_states(state, scope),
+                Tag::Monitor(_) => Ok(()),
                 Tag::Voter(n) => self.serve(n, key, state, scope),
             },
-            Event::Timer { .. } => self.pass_time(state, scope),
+            Event::Timer { key, .. } if self.timer == Some(key) => self.pass_time(state, scope),
             Event::Notified => self.answer_questions(state, scope),
             Event::Stopping => self.say_goodbye(state, scope),
             _ => Ok(()),
@@ -154,7 +166,11 @@ impl<S: 'static> Host<S> {
     }
 
     /// libzmq queues what subscribers send without a bound; here it is taken in portions.
-    fn read_subscriptions(&mut self, link: usize, scope: &mut Scope<S>) -> Result<(), BoxError> {
+    pub(super) fn read_subscriptions(
+        &mut self,
+        link: usize,
+        scope: &mut Scope<S>,
+    ) -> Result<(), BoxError> {
         let Some([publisher, _]) = self.links[link].keys() else {
             return Ok(());
         };
@@ -268,6 +284,7 @@ impl<S: 'static> Host<S> {
             let read = self.read_states(state, scope);
             std::mem::swap(&mut self.frames, &mut frames);
             read?;
+            self.prove_again(state, scope)?;
             now = scope.fresh_now();
         }
         let before = self.machine.state();
@@ -346,7 +363,12 @@ impl<S: 'static> Host<S> {
                 "requests are refused: this backup has not met its primary since it started, \
                  and cannot know whether that one serves elsewhere"
             ),
-            Output::Redial { link } => self.links[link].redial(scope)?,
+            Output::Redial { link } => {
+                if let Some(watch) = &mut self.watch {
+                    watch.handle_redial(link, scope.fresh_now());
+                }
+                self.links[link].redial(scope)?;
+            }
             Output::Link { link, silent } => {
                 let remote = self.links[link].remote().as_str();
                 if silent {
@@ -456,6 +478,7 @@ impl<S: 'static> Host<S> {
             }
         }
         self.ended = true;
+        self.end_watch(scope);
         self.shared.end();
         let links = self.links.iter().filter_map(Link::keys).flatten();
         for key in links.chain(self.voters.iter().filter_map(Voter::key)) {

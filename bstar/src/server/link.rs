@@ -31,6 +31,8 @@ enum Place {
     Unregistered {
         publisher: zmq::Socket,
         subscriber: zmq::Socket,
+        /// The subscriber's.
+        context: zmq::Context,
     },
     Registered {
         publisher: SocketKey,
@@ -50,35 +52,41 @@ impl Link {
         // nor behind the look-up of a name, in which libzmq's thread may hang when it dials.
         let publisher = publisher(&zmq::Context::new(), config, local)?;
         let bound = last_endpoint(&publisher)?;
-        let subscriber = subscriber(&zmq::Context::new(), config, &remote)?;
+        let context = zmq::Context::new();
+        let subscriber = subscriber(&context, config, &remote)?;
         let place = Place::Unregistered {
             publisher,
             subscriber,
+            context,
         };
         Ok((Link { place, remote }, bound))
     }
 
-    /// Registers both sockets, each with a tag of its own.
+    /// Registers both sockets, each with a tag of its own. Hands out the subscriber with its context,
+    /// which is not to be held any longer than that.
     pub(super) fn register<S: 'static>(
         &mut self,
         scope: &mut Scope<S>,
         owner: SourceKey,
         publisher_tag: usize,
         subscriber_tag: usize,
-    ) -> Result<(), reactor::Error> {
+    ) -> Result<(SocketKey, zmq::Context), reactor::Error> {
         let place = std::mem::replace(&mut self.place, Place::Gone);
         let Place::Unregistered {
             publisher,
             subscriber,
+            context,
         } = place
         else {
             return Err(reactor::Error::Invalid("a node is attached once"));
         };
+        let publisher = scope.own_socket(owner, publisher_tag, publisher, Interest::READ)?;
+        let subscriber = scope.own_socket(owner, subscriber_tag, subscriber, Interest::READ)?;
         self.place = Place::Registered {
-            publisher: scope.own_socket(owner, publisher_tag, publisher, Interest::READ)?,
-            subscriber: scope.own_socket(owner, subscriber_tag, subscriber, Interest::READ)?,
+            publisher,
+            subscriber,
         };
-        Ok(())
+        Ok((subscriber, context))
     }
 
     /// The publisher and the subscriber, when they are registered.

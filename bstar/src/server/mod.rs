@@ -23,10 +23,11 @@
 //!
 //! # What it does not do
 //!
-//! It replicates no state; it does not tell a peer's death from a cut link; and two islands, each
+//! It replicates no state; without a [`ProofOfDeath`] it does not tell a peer's death from a cut link; and two islands, each
 //! with half of the pair and half of the clients, will each be served. The Guide's chapter 4 says
 //! which networks to build.
 
+mod death;
 mod error;
 #[cfg(test)]
 mod fuzz;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 
 use reactor::{BoxError, Scope};
 
+pub use self::death::ProofOfDeath;
 pub use self::error::{Error, HandleError};
 pub use self::handle::Handle;
 pub use self::history::Record;
@@ -54,6 +56,7 @@ pub use self::request::Request;
 pub use self::store::StoreError;
 pub use self::work::Work;
 
+use self::death::Watch;
 use self::handle::Shared;
 use self::history::History;
 use self::host::{Callbacks, Host};
@@ -91,6 +94,7 @@ pub struct Server<S> {
     local: String,
     remote: String,
     second_link: Option<[String; 2]>,
+    proof_of_death: Option<ProofOfDeath>,
     context: zmq::Context,
     frontends: Vec<(Frontend, Handler<S>)>,
     without_voters: bool,
@@ -112,6 +116,7 @@ impl<S: 'static> Server<S> {
             local: local.into(),
             remote: remote.into(),
             second_link: None,
+            proof_of_death: None,
             context: zmq::Context::new(),
             frontends: Vec::new(),
             without_voters: false,
@@ -133,6 +138,17 @@ impl<S: 'static> Server<S> {
     /// their words then, and the order of these is known by whichever link they come.
     pub fn second_link(mut self, local: impl Into<String>, remote: impl Into<String>) -> Server<S> {
         self.second_link = Some([local.into(), remote.into()]);
+        self
+    }
+
+    /// Replaces the peer at once when its process is gone and its host says so, instead of after a
+    /// peer timeout. The state links' remote endpoints must have numeric addresses.
+    ///
+    /// By this the operator asserts that **nothing between the two answers in the peer's stead**: a
+    /// firewall that rejects the connections of each to the other makes both serve. See
+    /// [`ProofOfDeath`] for all that it takes.
+    pub fn proof_of_death(mut self, wanted: ProofOfDeath) -> Server<S> {
+        self.proof_of_death = Some(wanted);
         self
     }
 
@@ -259,6 +275,10 @@ impl<S: 'static> Server<S> {
             links.push(link);
             bound.push(endpoint);
         }
+        let watch = self
+            .proof_of_death
+            .map(|wanted| Watch::new(&wanted, &links))
+            .transpose()?;
         let incarnation = getrandom::u64().map_err(|error| Error::Random(error.to_string()))?;
         let shared = Arc::new(Shared::new(bound, frontends));
         let now = scope.fresh_now();
@@ -269,6 +289,7 @@ impl<S: 'static> Server<S> {
         let host = Host {
             machine,
             links,
+            watch,
             voters,
             callbacks: self.callbacks,
             shared: Arc::clone(&shared),

@@ -185,6 +185,11 @@ impl Machine {
         self.peer_dead = true;
     }
 
+    /// What proved that the peer is gone is no more.
+    pub fn withdraw_peer_dead(&mut self) {
+        self.peer_dead = false;
+    }
+
     /// Puts this node under maintenance, or takes it out: then it follows [`MAINTENANCE`], and takes
     /// nothing over but by hand. Ends with this life.
     pub fn set_maintenance(&mut self, on: bool) {
@@ -260,6 +265,21 @@ impl Machine {
     /// Whether everyone who listens on a link reads a second frame.
     pub fn reads_metadata(&self, link: usize) -> bool {
         self.links.reads_metadata(link)
+    }
+
+    /// Whether anyone listens on a link.
+    pub fn has_listeners(&self, link: usize) -> bool {
+        self.links.has_listeners(link)
+    }
+
+    /// How many words of the peer came by a link.
+    pub fn words_heard(&self, link: usize) -> u64 {
+        self.links.heard(link)
+    }
+
+    /// When the last pause of our own ended, if there was one.
+    pub fn woke(&self) -> Option<Instant> {
+        self.woke
     }
 
     /// Until when others may rely on this node being active, if it is: later than that the peer may
