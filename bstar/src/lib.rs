@@ -52,8 +52,8 @@
 //! # What it does not do
 //!
 //! No state is replicated and no third node is asked. Nobody on the state channel is
-//! authenticated: keep it on a network of its own. Without a state directory an epoch does not
-//! survive a restart, and fences nothing.
+//! authenticated: keep it on a network of its own. Without a [state directory](Server::state_dir) an
+//! epoch may come again after a restart, and fences nothing.
 //!
 //! # Features
 //!

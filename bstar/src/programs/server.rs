@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -97,6 +98,9 @@ pub struct ServerArgs {
     /// milliseconds [default: never]
     #[arg(long, value_name = "MS", value_parser = parse_millis)]
     serve_alone: Option<Duration>,
+    /// Directory that keeps this node's epochs over restarts; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
     /// Name of the pair; the same on both nodes
     #[arg(long, value_name = "NAME", default_value = "bstar", value_parser = parse_pair)]
     pair: PairId,
@@ -141,6 +145,9 @@ impl ServerArgs {
                 restart_grace: self.restart_grace,
             });
         }
+        if let Some(path) = &self.state_dir {
+            node = node.state_dir(path);
+        }
         let node = node
             .frontend(frontend.as_str(), |_: &mut (), scope, request| {
                 Ok(request.echo(scope)?)
@@ -162,8 +169,9 @@ impl ServerArgs {
         }
         let second = node.second_local_endpoint();
         say(&format!(
-            "state={} row=- epoch=0 cause=start local={}{} frontend={}",
+            "state={} row=- epoch={} cause=start local={}{} frontend={}",
             State::Initial.name(role),
+            node.stored_epoch(),
             node.local_endpoint(),
             second.map_or(String::new(), |endpoint| format!(" local2={endpoint}")),
             node.frontend_endpoints().join(",")

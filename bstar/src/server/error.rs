@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::store::StoreError;
 use crate::core::{PromoteError, StepBackError};
 use reactor::EndpointError;
 
@@ -43,6 +44,9 @@ pub enum Error {
     /// There are no voters, so the node could never be asked to take over.
     #[error("a node needs a front end whose requests vote: add one, or say that there is none")]
     NoVoter,
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StoreError),
     /// The system has no random numbers.
     #[error("no random numbers for the incarnation: {0}")]
     Random(String),

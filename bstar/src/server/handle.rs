@@ -125,6 +125,11 @@ impl Handle {
         &self.shared.frontends
     }
 
+    /// The epoch that its state directory held when it was attached; 0 without one.
+    pub fn stored_epoch(&self) -> u64 {
+        self.shared.stored_epoch
+    }
+
     /// Stops the reactor that the node runs on. The node says goodbye: if it is active, a
     /// passive peer takes over at once.
     pub fn stop(&self) {
@@ -164,6 +169,7 @@ impl Handle {
 pub(super) struct Shared {
     links: Vec<String>,
     frontends: Vec<String>,
+    stored_epoch: u64,
     /// Until when, in nanoseconds since the origin, the node is certainly active; 0 if it is not.
     active_until: AtomicU64,
     /// Requests under way.
@@ -174,10 +180,11 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Given where the state links and the front ends are bound.
-    pub(super) fn new(links: Vec<String>, frontends: Vec<String>) -> Shared {
+    pub(super) fn new(links: Vec<String>, frontends: Vec<String>, stored_epoch: u64) -> Shared {
         Shared {
             links,
             frontends,
+            stored_epoch,
             active_until: AtomicU64::new(0),
             work: AtomicUsize::new(0),
             waiting: Mutex::new(Some(VecDeque::new())),

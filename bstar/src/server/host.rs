@@ -12,6 +12,7 @@ use super::history::History;
 use super::link::Link;
 use super::questions::Switchover;
 use super::request::Request;
+use super::store::EpochStore;
 use super::voter::{Voter, refusal};
 use super::work::Work;
 use crate::core::{Announced, Answer, Fatal, Machine, Metadata, Output, State, Transition};
@@ -72,6 +73,9 @@ pub(super) struct Host<S> {
     pub(super) machine: Machine,
     pub(super) links: Vec<Link>,
     pub(super) watch: Option<Watch>,
+    pub(super) store: Option<EpochStore>,
+    /// The epoch of which it was said last that it could not be written.
+    pub(super) unwritten: u64,
     pub(super) voters: Vec<Voter<S>>,
     pub(super) callbacks: Callbacks<S>,
     pub(super) shared: Arc<Shared>,
@@ -211,7 +215,23 @@ impl<S: 'static> Host<S> {
                 self.flush(state, scope)?;
             }
         }
+        self.note_epoch();
         Ok(())
+    }
+
+    /// What the peer said of its epochs outlasts this life: the next activation of ours is to be
+    /// above them, whoever starts first.
+    fn note_epoch(&mut self) {
+        let heard = self.machine.highest_epoch();
+        let Some(store) = self.store.as_mut().filter(|store| store.epoch() < heard) else {
+            return;
+        };
+        if let Err(error) = store.write(heard)
+            && self.unwritten != heard
+        {
+            self.unwritten = heard;
+            tracing::warn!(%error, "the peer's epoch is not kept over a restart");
+        }
     }
 
     /// One request on a front end.
@@ -343,8 +363,12 @@ impl<S: 'static> Host<S> {
     ) -> Result<(), BoxError> {
         match output {
             Output::Publish { state, metadata } => self.publish(scope, state, &metadata)?,
-            // A machine has epochs written down only when it was told where it left off.
-            Output::Persist { .. } => {}
+            Output::Persist { epoch } => {
+                // A machine has epochs written down only when it was told where it left off.
+                if let Some(store) = &mut self.store {
+                    store.write(epoch)?;
+                }
+            }
             Output::Transition(transition) => self.tell(state, scope, &transition)?,
             Output::Offered => self.consider(state, scope),
             Output::SwitchoverEnded(result) => {

@@ -37,12 +37,12 @@ mod host;
 mod link;
 mod questions;
 mod request;
-#[cfg(test)]
 mod store;
 mod voter;
 mod work;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use reactor::{BoxError, Scope};
@@ -52,7 +52,6 @@ pub use self::error::{Error, HandleError};
 pub use self::handle::Handle;
 pub use self::history::Record;
 pub use self::request::Request;
-#[cfg(test)]
 pub use self::store::StoreError;
 pub use self::work::Work;
 
@@ -61,6 +60,7 @@ use self::handle::Shared;
 use self::history::History;
 use self::host::{Callbacks, Host};
 use self::link::Link;
+use self::store::EpochStore;
 use self::voter::{Handler, Voter};
 use crate::core::{Config, Fatal, Machine, PAIR, Table, Transition};
 use reactor::Endpoint;
@@ -98,6 +98,7 @@ pub struct Server<S> {
     context: zmq::Context,
     frontends: Vec<(Frontend, Handler<S>)>,
     without_voters: bool,
+    state_dir: Option<PathBuf>,
     callbacks: Callbacks<S>,
 }
 
@@ -120,6 +121,7 @@ impl<S: 'static> Server<S> {
             context: zmq::Context::new(),
             frontends: Vec::new(),
             without_voters: false,
+            state_dir: None,
             callbacks: Callbacks {
                 on_active: None,
                 on_passive: None,
@@ -196,6 +198,18 @@ impl<S: 'static> Server<S> {
         self
     }
 
+    /// Keeps this node's epochs in a directory of its own, which is made if it is not there; its
+    /// parent must be.
+    ///
+    /// Then [`Transition::fence`] is given to `on_active`: an epoch that is on the disk, and that no
+    /// earlier activation of this node had, in this life or another. If it cannot be written the
+    /// node ends instead, and nobody was told that it is active. What the peer says of its epochs
+    /// is kept as well.
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Server<S> {
+        self.state_dir = Some(path.into());
+        self
+    }
+
     /// Called when this node becomes active, before it serves the first request.
     ///
     /// It must not take longer than the peer timeout less one heartbeat, or the node takes itself
@@ -255,6 +269,12 @@ impl<S: 'static> Server<S> {
         if self.frontends.is_empty() && !self.without_voters {
             return Err(Error::NoVoter);
         }
+        let store = self.state_dir.map(|path| {
+            let (pair, role) = (self.config.pair(), self.config.role());
+            EpochStore::open(&path, pair, role)
+        });
+        let store = store.transpose()?;
+        let stored = store.as_ref().map_or(0, EpochStore::epoch);
         let mut voters = Vec::with_capacity(self.frontends.len());
         let mut frontends = Vec::with_capacity(self.frontends.len());
         for (frontend, handler) in self.frontends {
@@ -280,16 +300,21 @@ impl<S: 'static> Server<S> {
             .map(|wanted| Watch::new(&wanted, &links))
             .transpose()?;
         let incarnation = getrandom::u64().map_err(|error| Error::Random(error.to_string()))?;
-        let shared = Arc::new(Shared::new(bound, frontends));
+        let shared = Arc::new(Shared::new(bound, frontends, stored));
         let now = scope.fresh_now();
         let mut machine = Machine::with_table(self.config, self.table, incarnation, now);
         if links.len() > 1 {
             machine = machine.with_second_link();
         }
+        if store.is_some() {
+            machine.resume_epochs(stored);
+        }
         let host = Host {
             machine,
             links,
             watch,
+            store,
+            unwritten: 0,
             voters,
             callbacks: self.callbacks,
             shared: Arc::clone(&shared),

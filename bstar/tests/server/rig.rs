@@ -99,6 +99,11 @@ impl Running {
         wait(note, || self.log.recv_timeout(BOUND).unwrap() == note);
     }
 
+    /// What its callbacks have noted, and was not waited for.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.log.try_iter().collect()
+    }
+
     pub(crate) fn join(mut self) -> Result<(), String> {
         self.thread.take().unwrap().join().unwrap()
     }

@@ -262,6 +262,12 @@ impl Machine {
         }
     }
 
+    /// The highest epoch that is known, whoever entered it; 0 before any. One that the peer said is
+    /// worth writing down too: it keeps the next activation of ours above it, also after a restart.
+    pub fn highest_epoch(&self) -> u64 {
+        self.epoch_seen
+    }
+
     /// Whether everyone who listens on a link reads a second frame.
     pub fn reads_metadata(&self, link: usize) -> bool {
         self.links.reads_metadata(link)
