@@ -1,7 +1,7 @@
 //! Many faults, a few pairs at a time.
 
 use std::collections::VecDeque;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -16,6 +16,9 @@ use super::journal::{Entry, Journal, Result};
 use super::plan::{Fault, Plan};
 use super::site::Settings;
 use super::trial;
+
+/// How many faults a line in a log is worth.
+const LOGGED_EVERY: usize = 50;
 
 /// Of which faults a run tells what happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,10 +222,16 @@ pub fn told(entry: &Entry) -> String {
 
 impl State<'_> {
     fn show(&self) {
+        // In a log a line now and then is enough.
+        let is_seen = std::io::stderr().is_terminal();
+        if !is_seen && !self.done.is_multiple_of(LOGGED_EVERY) && self.done < self.total {
+            return;
+        }
         let minutes = self.began.elapsed().as_secs_f64() / 60.0;
         let rate = self.done as f64 / minutes.max(1e-6);
         let (done, total, failed) = (self.done, self.total, self.failed);
-        eprint!("\r{done} of {total} faults, {rate:.0} a minute, {failed} failed ");
+        let line = if is_seen { '\r' } else { '\n' };
+        eprint!("{line}{done} of {total} faults, {rate:.0} a minute, {failed} failed ");
         // Who cannot be shown is not.
         let _ = std::io::stderr().flush();
     }

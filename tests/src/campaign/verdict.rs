@@ -167,14 +167,18 @@ impl Scale {
 
 /// From the fault to the next answer to something that was asked after it; `None` when there is
 /// none.
+///
+/// The fault's own moment is somewhere between its begin and when it was made in full: as long as
+/// there are answers in that time, it had not come.
 #[must_use]
 pub fn outage(records: &[Record], marks: &Marks) -> Option<Duration> {
-    let answered = records
-        .iter()
-        .filter(|record| record.answered_by().is_some());
-    let after = answered.filter(|record| record.sent >= marks.made);
-    let next = after.map(|record| record.ended).min();
-    next.map(|next| between(marks.began, next))
+    let answered = |record: &&Record| record.answered_by().is_some();
+    let answered: Vec<&Record> = records.iter().filter(answered).collect();
+    let after = answered.iter().filter(|record| record.sent >= marks.made);
+    let next = after.map(|record| record.ended).min()?;
+    let before = answered.iter().map(|record| record.ended);
+    let last = before.filter(|ended| *ended <= marks.made).max();
+    Some(between(marks.began.max(last.unwrap_or(0)), next))
 }
 
 /// The longest time without an answer by anyone, from the fault until the pair had settled.
@@ -327,6 +331,16 @@ mod tests {
         ];
         assert_eq!(outage(&records, &MARKS), Some(Duration::from_millis(140)));
         assert_eq!(outage(&records[..2], &MARKS), None);
+        let slow = Marks {
+            made: 150 * MS,
+            ..MARKS
+        };
+        let since_the_last = Duration::from_millis(128);
+        assert_eq!(
+            outage(&records, &slow),
+            Some(since_the_last),
+            "served while it was made"
+        );
     }
 
     #[test]
