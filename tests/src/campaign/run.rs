@@ -171,8 +171,10 @@ fn one(job: &Job, fault: &Fault, hosts: &mut Option<Hosts>) -> Outcome<Entry> {
             return Ok(entry);
         }
         tell(&format!(
-            "repeated: fault {} ({}) failed while this machine was away for {away:?}",
-            fault.index, entry.kind
+            "repeated: fault {} ({}) failed while this machine was away for {away:?}: {}",
+            fault.index,
+            entry.kind,
+            entry.failures().join("; ")
         ));
         entry.repeats += 1;
     }
