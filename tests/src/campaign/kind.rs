@@ -1,5 +1,7 @@
 //! The kinds of faults.
 
+use std::time::Duration;
+
 /// Declares the kinds with their names, so that the list and the names cannot differ.
 macro_rules! kinds {
     ($($kind:ident = $name:literal,)*) => {
@@ -122,6 +124,18 @@ impl Kind {
             | Self::FullDisk
             | Self::GuidePrimary
             | Self::GuideBackup => Parting::Never,
+        }
+    }
+
+    /// How long after the heal the network itself may carry nothing yet.
+    #[must_use]
+    pub fn network_returns(self) -> Duration {
+        // A host asks for its neighbour's address once a second, and a question that is asked
+        // while the other end is still down is lost.
+        if self == Self::LinkDown {
+            Duration::from_millis(1100)
+        } else {
+            Duration::ZERO
         }
     }
 

@@ -213,7 +213,7 @@ fn why_unsettled(
 }
 
 fn judge(site: &mut Site<'_>, fault: &Fault, times: &Times, end: &End) -> Outcome<Trial> {
-    let scale = Scale::of(site.heartbeat());
+    let scale = Scale::new(site.heartbeat(), fault.kind.network_returns());
     let records = site.records(0)?;
     let marks = Marks {
         began: times.began,

@@ -152,15 +152,16 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The scale for a heartbeat.
+    /// The scale for a heartbeat, and for a network that needs so long after the heal before it
+    /// carries anything.
     #[must_use]
-    pub fn of(heartbeat: Duration) -> Self {
+    pub fn new(heartbeat: Duration, network: Duration) -> Self {
         Self {
             bridge: (heartbeat / 2).max(Duration::from_millis(25)),
             slack: heartbeat.max(Duration::from_millis(50)),
             // A lost dial is given up after the greater of a timeout and half a second, and what
             // follows takes three heartbeats.
-            grace: heartbeat * 3 + (heartbeat * 2).max(Duration::from_millis(500)),
+            grace: network + heartbeat * 3 + (heartbeat * 2).max(Duration::from_millis(500)),
         }
     }
 }
