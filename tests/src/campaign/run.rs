@@ -174,7 +174,7 @@ fn one(job: &Job, fault: &Fault, hosts: &mut Option<Hosts>) -> Outcome<Entry> {
             "repeated: fault {} ({}) failed while this machine was away for {away:?}: {}",
             fault.index,
             entry.kind,
-            entry.failures().join("; ")
+            entry.failures().first().map_or("", String::as_str)
         ));
         entry.repeats += 1;
     }

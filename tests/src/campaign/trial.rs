@@ -70,13 +70,18 @@ pub fn run(hosts: &Hosts, settings: &Settings, fault: &Fault) -> Outcome<Trial> 
     let mut props = prepare(&mut site, fault)?;
     begin(&mut site, fault.active)?;
     wait(fault.lead)?;
+    let moved = site.active() != Some(fault.active);
     let times = inflict(&mut site, fault, &mut props)?;
     let end = settle(&site, times.healed)?;
-    let trial = judge(&mut site, fault, &times, &end);
+    let mut trial = judge(&mut site, fault, &times, &end)?;
+    if moved {
+        let what = "the service moved before the fault began";
+        trial.verdict.failures.push(what.to_owned());
+    }
     // The servers go before what they write to.
     drop(site);
     drop(props);
-    trial
+    Ok(trial)
 }
 
 /// Starts both with their judge, and has `active` serve.
