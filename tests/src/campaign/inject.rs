@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::netns::run;
-use crate::{Outcome, ScriptedClient, programs, python};
+use crate::{Outcome, ScriptedClient, ensure, programs, python};
 
 use super::clock::{Moment, now, wait};
 use super::hosts::{Filter, Link};
@@ -382,5 +382,7 @@ fn fill(props: &Props) -> Outcome<()> {
     let disk = props.disk.as_ref().ok_or("there is no disk")?;
     // As much as fits, and the error that says that no more does.
     let _ = fs::write(disk.join("filler"), vec![0; 1 << 20]);
-    Ok(())
+    let more = fs::write(disk.join("more"), "0");
+    ensure(more.is_err(), || "the disk is not full".to_owned())?;
+    fs::remove_file(disk.join("more")).map_err(|error| error.to_string())
 }

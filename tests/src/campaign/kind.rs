@@ -151,7 +151,11 @@ impl Kind {
             | Self::CutOne
             | Self::CutClients
             | Self::Clock => Service::Stays,
-            Self::KillActive | Self::TermActive | Self::SwitchOver | Self::Block => Service::Moves,
+            Self::KillActive
+            | Self::TermActive
+            | Self::SwitchOver
+            | Self::Block
+            | Self::FullDisk => Service::Moves,
             Self::RestartActiveWithin
             | Self::RestartActivePast
             | Self::RestartLoop
@@ -172,7 +176,6 @@ impl Kind {
             | Self::LoseMany
             | Self::Resets
             | Self::Slow
-            | Self::FullDisk
             | Self::GuidePrimary
             | Self::GuideBackup => Service::Either,
         }

@@ -142,7 +142,7 @@ pub enum Action {
         /// For how long.
         held: Duration,
     },
-    /// No state can be written at the passive any more, and the active is killed.
+    /// The disk that holds the state of both is full, and the active is killed.
     FullDisk {
         /// For how long.
         held: Duration,
