@@ -283,7 +283,7 @@ impl Machine {
         self.links.heard(link)
     }
 
-    /// When the last pause of our own ended, if there was one.
+    /// When this node last ran after a gap of more than a heartbeat, if it ever did.
     pub fn woke(&self) -> Option<Instant> {
         self.woke
     }
