@@ -14,7 +14,7 @@ use crate::{Outcome, ScriptedClient, ensure, programs, python};
 
 use super::clock::{Moment, now, wait};
 use super::hosts::{Filter, Link};
-use super::plan::{Action, Cutting, Fault, Return, Who};
+use super::plan::{Action, Cutting, Fault, Return};
 use super::serve::BLOCK;
 use super::side::Side;
 use super::site::{Program, Site};
@@ -125,7 +125,7 @@ pub fn prepare(site: &mut Site<'_>, fault: &Fault) -> Outcome<Props> {
             let file = folder.path().join("clock");
             fs::write(&file, "+0").map_err(|error| error.to_string())?;
             let library = faketime().clone()?;
-            site.starts[of(fault, who).index()].env = vec![
+            site.starts[fault.side(who).index()].env = vec![
                 ("LD_PRELOAD".to_owned(), library.into()),
                 ("FAKETIME_TIMESTAMP_FILE".to_owned(), file.into()),
                 ("FAKETIME_NO_CACHE".to_owned(), "1".into()),
@@ -165,13 +165,6 @@ fn prepare_disks(site: &mut Site<'_>, props: &mut Props) -> Outcome<()> {
     }
     props.folder = Some(folder);
     Ok(())
-}
-
-fn of(fault: &Fault, who: Who) -> Side {
-    match who {
-        Who::Active => fault.active,
-        Who::Passive => fault.active.other(),
-    }
 }
 
 /// Makes the fault, holds it and takes it back.
@@ -222,15 +215,15 @@ fn make(site: &mut Site<'_>, fault: &Fault, props: &mut Props) -> Outcome<()> {
     match fault.action {
         Action::End { who, politely, .. } => {
             let signal = if politely { Signal::TERM } else { Signal::KILL };
-            site.end(of(fault, who), signal)
+            site.end(fault.side(who), signal)
         }
-        Action::Loop { who, .. } => site.end(of(fault, who), Signal::KILL),
+        Action::Loop { who, .. } => site.end(fault.side(who), Signal::KILL),
         Action::EndBoth { .. } => {
             site.end(fault.active, Signal::KILL)?;
             site.end(fault.active.other(), Signal::KILL)
         }
         Action::Pause { who, .. } => {
-            site.signal(of(fault, who), Signal::STOP);
+            site.signal(fault.side(who), Signal::STOP);
             Ok(())
         }
         Action::SwitchOver { killed, after, .. } => {
@@ -239,7 +232,7 @@ fn make(site: &mut Site<'_>, fault: &Fault, props: &mut Props) -> Outcome<()> {
                 return Ok(());
             };
             wait(after)?;
-            site.end(of(fault, killed), Signal::KILL)
+            site.end(fault.side(killed), Signal::KILL)
         }
         Action::CutOne { second, .. } => {
             let link = if second { Link::Second } else { Link::State };
@@ -253,7 +246,7 @@ fn make(site: &mut Site<'_>, fault: &Fault, props: &mut Props) -> Outcome<()> {
         Action::Cut { cutting, .. } => match cutting {
             Cutting::Both => hosts.filter(Link::State, &Side::BOTH, Filter::Drop),
             Cutting::From(who) => {
-                let hears = of(fault, who).other();
+                let hears = fault.side(who).other();
                 hosts.filter(Link::State, &[hears], Filter::Drop)
             }
             Cutting::Down => hosts.set_state_link(false),
@@ -264,7 +257,7 @@ fn make(site: &mut Site<'_>, fault: &Fault, props: &mut Props) -> Outcome<()> {
             hosts.filter(Link::Probe(active), &[active], Filter::Drop)
         }
         Action::Apart { reached, .. } => {
-            let other = of(fault, reached).other();
+            let other = fault.side(reached).other();
             hosts.filter(Link::Client(other), &[other], Filter::Drop)?;
             hosts.filter(Link::State, &Side::BOTH, Filter::Drop)
         }
@@ -278,15 +271,15 @@ fn make(site: &mut Site<'_>, fault: &Fault, props: &mut Props) -> Outcome<()> {
             fill(props)?;
             site.end(fault.active, Signal::KILL)
         }
-        Action::Guide { killed, .. } => site.end(of(fault, killed), Signal::KILL),
+        Action::Guide { killed, .. } => site.end(fault.side(killed), Signal::KILL),
     }
 }
 
 fn take_back(site: &mut Site<'_>, fault: &Fault, props: &Props) -> Outcome<()> {
     let hosts = site.hosts;
     match fault.action {
-        Action::End { who, .. } => site.start(of(fault, who)),
-        Action::Loop { who, times, pause } => run_loop(site, of(fault, who), times, pause),
+        Action::End { who, .. } => site.start(fault.side(who)),
+        Action::Loop { who, times, pause } => run_loop(site, fault.side(who), times, pause),
         Action::EndBoth { back, alone, .. } => match back {
             Return::Both => {
                 site.start(fault.active)?;
@@ -299,11 +292,11 @@ fn take_back(site: &mut Site<'_>, fault: &Fault, props: &Props) -> Outcome<()> {
             }
         },
         Action::Pause { who, .. } => {
-            site.signal(of(fault, who), Signal::CONT);
+            site.signal(fault.side(who), Signal::CONT);
             Ok(())
         }
         Action::SwitchOver { killed, .. } => {
-            killed.map_or(Ok(()), |killed| site.start(of(fault, killed)))
+            killed.map_or(Ok(()), |killed| site.start(fault.side(killed)))
         }
         Action::Block { held } => {
             let answer = props.asker.as_ref().and_then(|asker| asker.receive(held));
@@ -328,7 +321,7 @@ fn take_back(site: &mut Site<'_>, fault: &Fault, props: &Props) -> Outcome<()> {
             fs::remove_file(disk.join("filler")).map_err(|error| error.to_string())?;
             restart_ended(site)
         }
-        Action::Guide { killed, .. } => site.start(of(fault, killed)),
+        Action::Guide { killed, .. } => site.start(fault.side(killed)),
     }
 }
 

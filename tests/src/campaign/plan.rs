@@ -175,6 +175,40 @@ pub struct Fault {
     pub lead: Duration,
 }
 
+impl Fault {
+    /// Whether the fault itself keeps this server from running.
+    #[must_use]
+    pub fn halts(&self, side: Side) -> bool {
+        match self.action {
+            Action::Pause { who, .. } => self.side(who) == side,
+            Action::Block { .. } => self.active == side,
+            Action::End { .. }
+            | Action::Loop { .. }
+            | Action::EndBoth { .. }
+            | Action::SwitchOver { .. }
+            | Action::Cut { .. }
+            | Action::CutOne { .. }
+            | Action::CutClients { .. }
+            | Action::Apart { .. }
+            | Action::Lose { .. }
+            | Action::Reset { .. }
+            | Action::Slow { .. }
+            | Action::Clock { .. }
+            | Action::FullDisk { .. }
+            | Action::Guide { .. } => false,
+        }
+    }
+
+    /// Where the one runs that is active or passive when the fault begins.
+    #[must_use]
+    pub fn side(&self, who: Who) -> Side {
+        match who {
+            Who::Active => self.active,
+            Who::Passive => self.active.other(),
+        }
+    }
+}
+
 /// Every so many decks the long cut is a minute long.
 const MINUTE_EVERY: u64 = 6;
 

@@ -151,8 +151,10 @@ fn one(job: &Job, fault: &Fault, hosts: &mut Option<Hosts>) -> Outcome<Entry> {
             None => Hosts::new()?,
         };
         let (trial, away) = witnessed(|| trial::run(&network, &job.settings, fault));
+        let mut is_starved = false;
         (entry.result, entry.timeline) = match trial {
             Ok(trial) => {
+                is_starved = trial.is_starved;
                 let tells = job.tells == Tells::All || !trial.verdict.failures.is_empty();
                 // After an error a link may still be cut: then the next fault gets a new network.
                 *hosts = Some(network);
@@ -163,7 +165,7 @@ fn one(job: &Job, fault: &Fault, hosts: &mut Option<Hosts>) -> Outcome<Entry> {
             }
             Err(error) => (Result::Error(error), None),
         };
-        let was_away = away > job.settings.heartbeat / 2;
+        let was_away = is_starved || away > job.settings.heartbeat / 2;
         if entry.failures().is_empty() || !was_away || entry.repeats + 1 >= ATTEMPTS {
             return Ok(entry);
         }
@@ -171,9 +173,14 @@ fn one(job: &Job, fault: &Fault, hosts: &mut Option<Hosts>) -> Outcome<Entry> {
             return Ok(entry);
         }
         tell(&format!(
-            "repeated: fault {} ({}) failed while this machine was away for {away:?}: {}",
+            "repeated: fault {} ({}) failed while this machine was away for {away:?}{}: {}",
             fault.index,
             entry.kind,
+            if is_starved {
+                ", and a server for longer"
+            } else {
+                ""
+            },
             entry.failures().first().map_or("", String::as_str)
         ));
         entry.repeats += 1;

@@ -327,6 +327,21 @@ impl<'a> Site<'a> {
         Ok(())
     }
 
+    /// The servers that say that they were not run for a while.
+    #[must_use]
+    pub fn late(&self) -> Vec<Side> {
+        let is_late = |life: &&Life| {
+            let lines = life.process.stdout().all();
+            let mut lines = lines.iter().filter_map(StateLine::parse);
+            lines.any(|line| line.cause == "late")
+        };
+        self.lives
+            .iter()
+            .filter(is_late)
+            .map(|life| life.side)
+            .collect()
+    }
+
     /// When each server was active by its own lines, at the earliest and at the latest: a line is
     /// read up to `slack` after it was true.
     #[must_use]

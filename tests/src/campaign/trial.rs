@@ -58,6 +58,8 @@ pub struct Trial {
     pub verdict: Verdict,
     /// What happened, a line each.
     pub timeline: String,
+    /// Whether a server was not run for a while, and not since the fault was that.
+    pub is_starved: bool,
 }
 
 /// Runs a pair, does the fault to it, and judges.
@@ -260,8 +262,11 @@ fn judge(site: &mut Site<'_>, fault: &Fault, times: &Times, end: &End) -> Outcom
         died: died.len(),
         failures,
     };
-    let timeline = timeline(site, &records, times.began);
-    Ok(Trial { verdict, timeline })
+    Ok(Trial {
+        verdict,
+        timeline: timeline(site, &records, times.began),
+        is_starved: site.late().into_iter().any(|side| !fault.halts(side)),
+    })
 }
 
 /// Fails over when needed, and only when needed.
