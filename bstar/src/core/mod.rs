@@ -32,6 +32,10 @@ mod table;
 mod wire;
 
 #[cfg(test)]
+mod mutants;
+#[cfg(test)]
+mod principles;
+#[cfg(test)]
 mod search;
 
 pub use config::{Config, ConfigError, HEARTBEAT_RANGE, MAX_TIMEOUT, PairId};

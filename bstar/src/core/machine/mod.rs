@@ -19,7 +19,7 @@ mod hand_over;
 mod hearing;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use hand_over::HandOver;
 

@@ -1,12 +1,93 @@
 //! The machine's rules, one by one, on fabricated time.
 
+use std::cell::Cell;
+use std::panic;
 use std::time::{Duration, Instant};
 
 use crate::core::*;
 
+mod rows;
+
+macro_rules! units {
+    ($($test:path,)*) => { &[$((stringify!($test), $test)),*] };
+}
+
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const OURS: u64 = 0xa;
 const THEIRS: u64 = 0xb;
+
+thread_local! {
+    /// The tables that the machines of this thread's tests follow: those of a mutant, else ours.
+    static TABLES: Cell<[&'static Table; 2]> = const { Cell::new([&PAIR, &MAINTENANCE]) };
+}
+
+fn machine(config: Config, incarnation: u64, now: Instant) -> Machine {
+    let [pair, maintenance] = TABLES.get();
+    let mut machine = Machine::with_table(config, pair, incarnation, now);
+    machine.set_maintenance_table(maintenance);
+    machine
+}
+
+/// The first of these tests that fails on these tables.
+pub(in crate::core) fn first_to_fail(tables: [&'static Table; 2]) -> Option<&'static str> {
+    TABLES.set(tables);
+    let mut all = UNITS.iter();
+    all.find(|(_, test)| panic::catch_unwind(test).is_err())
+        .map(|(name, _)| *name)
+}
+
+/// Those of these tests that a mutant is shown to, named by themselves.
+const UNITS: &[(&str, fn())] = units![
+    the_guides_table_holds_where_it_is_not_amended,
+    b13_a_primary_serves_only_after_the_guard,
+    a_backup_that_was_never_paired_refuses,
+    a_passive_node_is_voted_active_after_the_timeout_and_not_before,
+    b02_a_node_that_was_away_steps_back_before_it_serves,
+    a_node_that_runs_is_never_late,
+    b12_a_stall_is_no_reason_to_take_over,
+    b05_the_same_role_twice_ends_an_initial_node_only,
+    b14_another_pair_is_a_stranger,
+    b06_garbage_is_no_sign_of_life,
+    b01_of_two_actives_the_higher_epoch_stays,
+    on_a_tie_the_primary_stays,
+    whom_the_peer_cannot_hear_resigns_whatever_the_epochs,
+    a_bare_peer_is_given_a_peer_timeout_to_give_way,
+    of_two_passives_the_primary_resigns,
+    a_node_steps_back_only_for_a_passive_peer,
+    an_active_node_that_stops_steps_back_whoever_listens,
+    b09_state_is_published_at_once_and_every_heartbeat,
+    a_silent_peer_is_dialled_anew_once_a_timeout,
+    metadata_is_for_those_who_ask,
+    unequal_timeouts_mean_the_larger,
+    the_larger_timeout_survives_a_message_without_metadata,
+    b12_a_word_that_waited_out_a_pause_makes_no_second_server,
+    b12_the_last_of_the_words_that_waited_counts_however_long_the_timeout,
+    who_is_busy_with_requests_says_that_it_lives,
+    an_activation_takes_the_next_epoch_of_its_parity,
+    a_switchover_asks_the_peer_and_waits_for_what_was_begun,
+    an_offer_that_is_declined_or_not_answered_changes_nothing,
+    a_drain_ends,
+    who_is_ready_takes_over_from_that_life_and_by_that_offer,
+    a_primary_fails_back_after_it_has_stood_by_for_long_enough,
+    b04_a_backup_alone_serves_when_it_is_told_to,
+    nobody_is_promoted_beside_an_active_peer,
+    under_maintenance_nobody_takes_over_but_by_hand,
+    a_proof_of_death_holds_until_something_is_heard,
+    an_epoch_is_written_down_before_anyone_is_told,
+    rows::who_stands_by_and_was_away_waits_anew,
+    rows::who_stands_by_is_promoted_by_hand,
+    rows::who_hears_an_active_peer_stands_by,
+    rows::a_drain_has_one_way_out,
+    rows::a_stranger_changes_nothing_once_a_node_is_paired,
+    rows::a_resigned_backup_leaves_the_service_to_its_primary,
+    rows::the_offer_of_a_lower_active_is_not_for_one_that_serves,
+    rows::who_serves_serves_on_beside_a_lower_one_or_alone,
+    rows::who_serves_gives_way_under_maintenance_too,
+    rows::a_switchover_is_by_hand_under_maintenance_too,
+    rows::a_wish_that_is_refused_is_answered_so,
+    rows::a_drain_is_not_cut_short_by_an_answer_nor_outlives_a_pause,
+    rows::a_resigned_primary_takes_the_service_from_a_backup_that_starts,
+];
 
 /// A machine and its time.
 struct Bench {
@@ -18,7 +99,7 @@ impl Bench {
     fn new(role: Role) -> Bench {
         let now = Instant::now();
         Bench {
-            machine: Machine::new(Config::new(role), OURS, now),
+            machine: machine(Config::new(role), OURS, now),
             now,
         }
     }
@@ -605,7 +686,7 @@ fn b12_the_last_of_the_words_that_waited_counts_however_long_the_timeout() {
     for (role, digit) in [(Role::Primary, "2"), (Role::Backup, "1")] {
         let mut bench = Bench::new(role);
         let config = Config::new(role).with_timeout(beats(5.0)).unwrap();
-        bench.machine = Machine::new(config, OURS, bench.now);
+        bench.machine = machine(config, OURS, bench.now);
         bench.hear("3");
         // Not long enough for anyone to have taken over; the peer restarts and is made active.
         bench.now += beats(2.0);
@@ -793,7 +874,7 @@ fn who_is_ready_takes_over_from_that_life_and_by_that_offer() {
 fn a_primary_fails_back_after_it_has_stood_by_for_long_enough() {
     let mut bench = Bench::in_state(Role::Primary, State::Initial);
     let config = Config::new(Role::Primary).with_fail_back(beats(10.0));
-    bench.machine = Machine::new(config.unwrap(), OURS, bench.now);
+    bench.machine = machine(config.unwrap(), OURS, bench.now);
     let beside_active = |bench: &mut Bench, count: usize| {
         for _ in 0..count {
             bench.hear_told("3", |_| {});
@@ -839,7 +920,7 @@ fn b04_a_backup_alone_serves_when_it_is_told_to() {
     // By policy.
     let mut bench = Bench::new(Role::Backup);
     let config = Config::new(Role::Backup).with_serve_alone(beats(10.0));
-    bench.machine = Machine::new(config.unwrap(), OURS, bench.now);
+    bench.machine = machine(config.unwrap(), OURS, bench.now);
     bench.run_for(beats(9.9));
     assert_eq!(bench.request(), Answer::Refuse);
     bench.run_for(beats(0.1));

@@ -125,9 +125,43 @@ fn guide(n: usize) -> Pair {
     pair
 }
 
+/// What a mutant is searched for, the smallest first, and what must be met.
+pub(super) const SMALL: &[(fn() -> Pair, &[&str])] = &[
+    (fail_back, &["passive-handed-over"]),
+    (
+        calm,
+        &[
+            "vetoed",
+            "unanswered",
+            "draining-drained",
+            "draining-expired",
+        ],
+    ),
+    (small_maintenance, &["maintenance-passive-promote"]),
+    (small_hand_over, &["draining-late"]),
+    (durable, &["passive-vote"]),
+    (|| guide(1), &["active-dual-bare-long"]),
+];
+
+fn small_maintenance() -> Pair {
+    Pair {
+        faults: (1, &[Fault::Crash]),
+        max_epoch: 3,
+        max_offers: 1,
+        ..maintenance()
+    }
+}
+
+fn small_hand_over() -> Pair {
+    Pair {
+        faults: (1, hand_over().faults.1),
+        ..hand_over()
+    }
+}
+
 fn assert_holds(pair: Pair, expected: &[&'static str], states: usize) {
     let name = pair.name;
-    match pair.search(2, expected) {
+    match pair.search(2, usize::MAX, expected) {
         Ok(count) => assert_eq!(count, states, "{name}"),
         Err(broken) => panic!("{broken}"),
     }
