@@ -125,8 +125,11 @@ fn guide(n: usize) -> Pair {
     pair
 }
 
+/// What must have happened.
+type Met = &'static [&'static str];
+
 /// What a mutant is searched for, the smallest first, and what must be met.
-pub(super) const SMALL: &[(fn() -> Pair, &[&str])] = &[
+pub(super) const SMALL: &[(fn() -> Pair, Met)] = &[
     (fail_back, &["passive-handed-over"]),
     (
         calm,
@@ -159,7 +162,7 @@ fn small_hand_over() -> Pair {
     }
 }
 
-fn assert_holds(pair: Pair, expected: &[&'static str], states: usize) {
+fn assert_holds(pair: Pair, expected: Met, states: usize) {
     let name = pair.name;
     match pair.search(2, usize::MAX, expected) {
         Ok(count) => assert_eq!(count, states, "{name}"),

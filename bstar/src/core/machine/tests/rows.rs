@@ -81,7 +81,7 @@ pub(super) fn a_stranger_changes_nothing_once_a_node_is_paired() {
         State::Passive,
         State::Resigned,
     ];
-    each(&Role::ALL, &paired, |bench| assert_ignores_strangers(bench));
+    each(&Role::ALL, &paired, assert_ignores_strangers);
     // Under maintenance nor before: an operator is at work.
     for role in Role::ALL {
         let mut bench = Bench::in_state(role, State::Initial);
