@@ -159,8 +159,8 @@ impl Scale {
         Self {
             bridge: (heartbeat / 2).max(Duration::from_millis(25)),
             slack: heartbeat.max(Duration::from_millis(50)),
-            // A lost dial is given up after the greater of a timeout and half a second, and what
-            // follows takes three heartbeats.
+            // A handshake that was cut off is given up after the greater of a timeout and half a
+            // second, and what follows takes three heartbeats.
             grace: network + heartbeat * 3 + (heartbeat * 2).max(Duration::from_millis(500)),
         }
     }
