@@ -63,8 +63,23 @@ impl Bench {
     ///
     /// When the server does not start, or is not heard.
     pub fn start(role: Role, heartbeat: Duration, metadata: bool) -> Outcome<Self> {
+        Self::start_with(role, heartbeat, metadata, |_| {})
+    }
+
+    /// As [`Bench::start`], with what `configure` adds.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not start, or is not heard.
+    pub fn start_with(
+        role: Role,
+        heartbeat: Duration,
+        metadata: bool,
+        configure: impl FnOnce(&mut NodeConfig),
+    ) -> Outcome<Self> {
         let bind = free_endpoint();
-        let config = NodeConfig::new(role, &bind, heartbeat);
+        let mut config = NodeConfig::new(role, &bind, heartbeat);
+        configure(&mut config);
         let peer = ScriptedPeer::start(&PeerConfig {
             bind,
             connect: config.local.clone(),

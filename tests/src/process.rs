@@ -163,6 +163,12 @@ impl Process {
         &self.name
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// What it wrote to its standard output.
     #[must_use]
     pub fn stdout(&self) -> &Lines {
