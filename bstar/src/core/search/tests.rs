@@ -125,11 +125,11 @@ fn guide(n: usize) -> Pair {
     pair
 }
 
-/// What must have happened.
-type Met = &'static [&'static str];
+/// A search, and what it must have met.
+type Small = (fn() -> Pair, &'static [&'static str]);
 
 /// What a mutant is searched for, the smallest first, and what must be met.
-pub(super) const SMALL: &[(fn() -> Pair, Met)] = &[
+pub(super) const SMALL: &[Small] = &[
     (fail_back, &["passive-handed-over"]),
     (
         calm,
@@ -162,7 +162,7 @@ fn small_hand_over() -> Pair {
     }
 }
 
-fn assert_holds(pair: Pair, expected: Met, states: usize) {
+fn assert_holds(pair: Pair, expected: &[&'static str], states: usize) {
     let name = pair.name;
     match pair.search(2, usize::MAX, expected) {
         Ok(count) => assert_eq!(count, states, "{name}"),
