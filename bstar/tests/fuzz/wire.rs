@@ -30,6 +30,8 @@ pub(crate) fn corpus() -> Vec<Message> {
         "3|bstar/1 pair=bstar role=backup inc=00f1c2d3e4a5b697 epoch=8 heard=none timeout=2000 \
          offer=1",
         "4|bstar/1 pair=bstar role=backup inc=00f1c2d3e4a5b697 epoch=8 heard=bare timeout=600000",
+        "3|bstar/1 pair=bstar role=backup inc=00f1c2d3e4a5b697 epoch=8 heard=none timeout=2000 seq=7",
+        "4|bstar/1 pair=bstar role=primary inc=00f1c2d3e4a5b697 epoch=8 heard=none timeout=2000 seq=6",
         "4|bstar/1 pair=bstar role=backup inc=00f1c2d3e4a5b697 epoch=8 heard=bare timeout=2000 \
          ready=1",
         "4|bstar/1 pair=bstar role=primary inc=00f1c2d3e4a5b697 epoch=8 heard=bare timeout=2000 \
