@@ -140,11 +140,13 @@ fn run(
         }
         let mut request = router.recv_multipart(0).unwrap();
         let id = request.remove(0);
-        for reply in script(&request) {
+        let replies = script(&request);
+        // Before the client can know of it.
+        requests.fetch_add(1, Ordering::SeqCst);
+        for reply in replies {
             let frames = std::iter::once(id.clone()).chain(reply);
             // Whoever asked may have gone.
             let _ = router.send_multipart(frames, zmq::DONTWAIT);
         }
-        requests.fetch_add(1, Ordering::SeqCst);
     }
 }
