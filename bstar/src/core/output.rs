@@ -85,7 +85,8 @@ pub enum Output {
     /// The state changed.
     Transition(Transition),
     /// The peer offers the service: can it be taken over? Answer by
-    /// [`Machine::handle_offer_answer`](super::Machine::handle_offer_answer).
+    /// [`Machine::handle_offer_answer`](super::Machine::handle_offer_answer), before the machine is told
+    /// anything else: the answer is to the last offer that was heard.
     Offered,
     /// What became of a switchover: `Ok` when this node has stepped back.
     SwitchoverEnded(Result<(), StepBackError>),
