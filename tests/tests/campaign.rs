@@ -43,6 +43,7 @@ fn settings(rules: Rules) -> Settings {
         program: PathBuf::from(env!("CARGO_BIN_EXE_campaign")),
         heartbeat: HEARTBEAT,
         rules,
+        proof_of_death: false,
         server_args: Vec::new(),
     }
 }

@@ -50,6 +50,9 @@ struct Pairs {
     /// The rules that the servers run
     #[arg(long, value_enum, default_value_t = Rules::Pair)]
     table: Rules,
+    /// Each server takes its peer for dead when the peer's host proves it
+    #[arg(long)]
+    proof_of_death: bool,
     /// Further arguments of bstarsrv, in one string
     #[arg(
         long,
@@ -71,6 +74,7 @@ impl Pairs {
             program: std::env::current_exe().map_err(|error| error.to_string())?,
             heartbeat: Duration::from_millis(self.heartbeat),
             rules: self.table,
+            proof_of_death: self.proof_of_death,
             server_args: words.map(str::to_owned).collect(),
         })
     }

@@ -49,6 +49,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The servers' rules.
     pub rules: Rules,
+    /// Whether each `bstarsrv` takes its peer for dead when the peer's host proves it.
+    pub proof_of_death: bool,
     /// Further arguments for each `bstarsrv`.
     pub server_args: Vec<String>,
 }
@@ -195,6 +197,10 @@ impl<'a> Site<'a> {
         }
         if start.program == Program::Server {
             command.args(&self.settings.server_args);
+            if self.settings.proof_of_death {
+                let frontend = format!("tcp://{remote}:{FRONTEND_PORT}");
+                command.args(["--proof-of-death", "--peer-frontend", &frontend]);
+            }
         }
         command.args(&start.args);
         command.envs(start.env.iter().map(|(key, value)| (key, value)));
