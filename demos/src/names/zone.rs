@@ -330,7 +330,7 @@ pub(super) fn usable<'a>(
     let mut seen = BTreeSet::new();
     let check = |text: &'a str| {
         if text.len() > MAX_ENDPOINT_BYTES {
-            return Err(Unusable::TooLong(text.chars().take(40).collect()));
+            return Err(Unusable::TooLong(text.escape_debug().take(40).collect()));
         }
         let endpoint = parse(text)?;
         if endpoint.is_inproc() {

@@ -157,6 +157,7 @@ fn what_is_said_of_it_is_short_whatever_it_quotes() {
         "[test.orders]\n\"a\\nb\\u001b\" = 1".to_owned(),
         format!("[test.{long}]"),
         format!("[test.orders]\nconnect = ['tcp://{long}:1']"),
+        format!("[test.orders]\nconnect = [\"tcp://a\\nb\\t{long}:1\"]"),
         format!("[test.orders]\nttl_ms = '{long}'"),
         format!("{long} {long}"),
     ] {
