@@ -35,6 +35,27 @@ pub struct Row {
     pub skipped: Option<String>,
 }
 
+/// How the table is to be read.
+const PREFACE: &str = "\
+- **Outage**: from the fault to the next answer, by either server, to something that was asked after it.
+- **Gap**: the longest time without an answer until the pair had settled.
+- **Both, parted**: in how many faults both served while they could not hear each other, and for how long at \
+  most. The judge asks both servers all the time; a client of the pair stays with the one that answers. **Healed**: \
+  how much of that came after the network was mended. In kinds without a figure it may never be, and is a failure.
+- **One at the end**: exactly one serves, the other stands by.
+- **Failed**: the above, or a server that ended by itself, a service that moved without need, an answer that is not \
+  what was asked, or one of a server that was not active by its own word.
+
+While clients are cut from the active, and the two servers hear each other, nobody takes over: the outage lasts as \
+long as the cut. After a link that was down, Linux may ask for its neighbour for a second before it carries anything. \
+A server that is cut off in one direction only is soon cut off in both, since TCP waits for what confirms its packets.";
+
+/// How the Guide's column is to be read.
+const BESIDE: &str = "\
+Beside it, the same faults on a pair that runs the Guide's table, on the same reactor, links and clients: only the \
+rules differ. There **one at the end** is often the one that is left: two that hear each other active end \
+themselves, and nobody is left to take over from who remains.";
+
 /// The verdicts of a journal by kind, in the order of the kinds; those that never came are left
 /// out.
 #[must_use]
@@ -111,11 +132,32 @@ fn head(text: &mut String, pair: &Journal, guide: Option<&Journal>) {
     let _ = writeln!(
         text,
         "{} real faults on real pairs, each in network namespaces of its own, at a heartbeat of \
-         {} ms; times in ms. Outage: from the fault to the next answer by either server to something \
-         that was asked after it. Gap: the longest time without an answer until the pair had settled. \
-         Both: how long both served, while they could not hear each other, and from the heal on.\n",
+         {} ms. What a judge outside saw, in a process of its own that asks both servers all the \
+         time, and as a client of the pair. Times are in ms.\n\n\
+         {PREFACE}\n",
         count(pair),
         pair.head.heartbeat_ms
+    );
+    if guide.is_some() {
+        let _ = writeln!(text, "{BESIDE}\n");
+    }
+    let _ = writeln!(text, "![The outage of each fault](faults.svg)\n\n```sh");
+    for journal in [Some(pair), guide].into_iter().flatten() {
+        let head = &journal.head;
+        let count = journal.entries.len();
+        let file = if head.table == "pair" { "" } else { "-guide" };
+        let _ = writeln!(
+            text,
+            "cargo run --release -p tests --bin campaign -- run --table {} --faults {count} --seed {} \
+             --heartbeat {} --jobs 4 --journal target/faults{file}.jsonl",
+            head.table, head.seed, head.heartbeat_ms
+        );
+    }
+    let beside = guide.map_or("", |_| " --guide target/faults-guide.jsonl");
+    let _ = writeln!(
+        text,
+        "cargo run --release -p tests --bin campaign -- report --journal target/faults.jsonl{beside} \
+         --markdown docs/faults.md --svg docs/faults.svg\n```\n"
     );
     let mut titles =
         "| Fault | n | outage p50 | p99 | max | gap max | both, parted: n | max | healed: max \
