@@ -42,9 +42,12 @@
 //! # Contract
 //!
 //! - At most one node serves, unless the two are parted (for a peer timeout no message arrives in
-//!   at least one direction) and clients reach both. When they hear each other again one resigns.
+//!   at least one direction) and clients reach both; or, for a moment, by words that crossed
+//!   (`docs/proof.md` has the exact statement); or an operator promotes a node beside one that serves.
+//!   When they hear each other again one resigns.
 //! - A failover by silence comes two heartbeats (the peer timeout) after the last sign of life,
-//!   which is one to two after a crash, and needs a request. A planned one takes a round trip.
+//!   which is one to two after a crash, and needs a request. A planned one takes a few round trips,
+//!   and the time of what was begun.
 //! - Both nodes must have the same peer timeout (if not, the larger counts), and it must exceed
 //!   every pause of either and the time in which a crashed one is restarted.
 //! - Time is monotonic; no clock of the two needs to agree with anything.

@@ -35,6 +35,9 @@ pub enum Error {
     /// A proof of death was asked for without the peer's front ends, or with too many.
     #[error("a proof of death needs all front ends of the peer: name 1 to {0}")]
     PeerFrontends(usize),
+    /// The grace for a restart is too long.
+    #[error("a restart grace of {0:?} is too long: it goes to 24 hours")]
+    RestartGrace(Duration),
     /// A proof of death was asked for of a peer that is named, or has no TCP port.
     #[error(
         "a proof of death needs numeric addresses, since a name may lead elsewhere: write {0} as \

@@ -15,14 +15,14 @@ use super::work::Work;
 use crate::core::{Machine, Status};
 
 /// Questions that may wait at once.
-const MAX_WAITING: usize = 1024;
+pub(super) const MAX_WAITING: usize = 1024;
 
 /// Reaches a node of a pair from any thread: asks whether it may serve, votes, asks it to step
 /// back.
 ///
 /// The asking methods wait for the node's own thread; between the end of a run and the drop of the
 /// reactor they wait in vain. From a handler on that thread use
-/// [`Handle::may_serve`] and [`Handle::request_switchover`], which do not.
+/// [`Handle::may_serve`], [`Handle::try_begin`] and [`Handle::request_switchover`], which do not.
 #[derive(Clone, Debug)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -60,10 +60,16 @@ impl Handle {
     /// As [`Handle::vote`], and counts a request that is under way until the [`Work`] is dropped: a
     /// switchover waits for it. `None`: it may not be served.
     pub fn begin(&self, timeout: Duration) -> Result<Option<Work>, HandleError> {
-        match Work::begin(&self.shared, &self.waker, self.source) {
+        match self.try_begin() {
             Some(work) => Ok(Some(work)),
             None => self.ask(timeout, Question::Begin),
         }
+    }
+
+    /// As [`Handle::begin`], without a vote and without waiting: for a handler that answers later, on
+    /// any thread.
+    pub fn try_begin(&self) -> Option<Work> {
+        Work::begin(&self.shared, &self.waker, self.source)
     }
 
     /// Hands the service to the peer, if this node is active and hears a passive peer that is

@@ -197,7 +197,11 @@ impl<S: 'static> Host<S> {
 
     /// Reads the state channel to its end, or to the first word that changes something: what the
     /// application does on that occasion may take its time.
-    fn read_states(&mut self, state: &mut S, scope: &mut Scope<S>) -> Result<(), BoxError> {
+    pub(super) fn read_states(
+        &mut self,
+        state: &mut S,
+        scope: &mut Scope<S>,
+    ) -> Result<(), BoxError> {
         self.states_read = scope.fresh_now();
         let before = self.machine.state();
         for link in 0..self.links.len() {
@@ -226,9 +230,11 @@ impl<S: 'static> Host<S> {
         let Some(store) = self.store.as_mut().filter(|store| store.epoch() < heard) else {
             return;
         };
-        if let Err(error) = store.write(heard)
-            && self.unwritten != heard
-        {
+        // A disk that fails is tried once for each: an activation of ours writes a higher one.
+        if self.unwritten == heard {
+            return;
+        }
+        if let Err(error) = store.write(heard) {
             self.unwritten = heard;
             tracing::warn!(%error, "the peer's epoch is not kept over a restart");
         }
@@ -362,13 +368,14 @@ impl<S: 'static> Host<S> {
         scope: &mut Scope<S>,
     ) -> Result<(), BoxError> {
         match output {
-            Output::Publish { state, metadata } => self.publish(scope, state, &metadata)?,
-            Output::Persist { epoch } => {
-                // A machine has epochs written down only when it was told where it left off.
-                if let Some(store) = &mut self.store {
-                    store.write(epoch)?;
+            Output::Publish { state, metadata } => {
+                // Whoever hears it may take over, so no thread may go on relying on this node.
+                if self.machine.relies_until().is_none() {
+                    self.shared.withdraw();
                 }
+                self.publish(scope, state, &metadata)?;
             }
+            Output::Persist { epoch } => self.persist(epoch, scope)?,
             Output::Transition(transition) => self.tell(state, scope, &transition)?,
             Output::Offered => self.consider(state, scope),
             Output::SwitchoverEnded(result) => {
@@ -407,6 +414,24 @@ impl<S: 'static> Host<S> {
                 }
                 return Err(fatal.into());
             }
+        }
+        Ok(())
+    }
+
+    /// A machine has epochs written down only when it was told where it left off.
+    fn persist(&mut self, epoch: u64, scope: &mut Scope<S>) -> Result<(), BoxError> {
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        let began = scope.fresh_now();
+        store.write(epoch)?;
+        let took = scope.fresh_now().saturating_duration_since(began);
+        if took > self.machine.config().longest_gap() {
+            tracing::warn!(
+                ?took,
+                "the state directory's disk is so slow that this node steps back when it becomes \
+                 active: use a longer heartbeat, or a faster disk"
+            );
         }
         Ok(())
     }

@@ -23,9 +23,9 @@
 //!
 //! # What it does not do
 //!
-//! It replicates no state; without a [`ProofOfDeath`] it does not tell a peer's death from a cut link; and two islands, each
-//! with half of the pair and half of the clients, will each be served. The Guide's chapter 4 says
-//! which networks to build.
+//! It replicates no state; without a [`ProofOfDeath`] it does not tell a peer's death from a cut link;
+//! and two islands, each with half of the pair and half of the clients, will each be served.
+//! `docs/operations.md` says which networks to build.
 
 mod death;
 mod error;
@@ -242,7 +242,7 @@ impl<S: 'static> Server<S> {
     }
 
     /// Called on a passive node when its active peer offers it the service, for a switchover. An error
-    /// is a veto: the peer goes on to serve, and both logs tell why. Like every callback it must
+    /// is a veto: the peer goes on to serve, and this node's log tells why. Like every callback it must
     /// take less than the peer timeout less one heartbeat.
     pub fn on_offer<F>(mut self, callback: F) -> Server<S>
     where

@@ -4,6 +4,7 @@ use std::sync::mpsc::SyncSender;
 
 use reactor::{BoxError, Scope};
 
+use super::handle::MAX_WAITING;
 use super::history::Record;
 use super::host::Host;
 use super::work::Work;
@@ -63,6 +64,8 @@ impl<S: 'static> Host<S> {
             }
             Question::SwitchOver(asker) => self.switch_over(asker, state, scope)?,
             Question::Promote(asker) => {
+                // What the peer says of itself may wait to be read.
+                self.read_states(state, scope)?;
                 let result = self.machine.handle_promote(scope.fresh_now());
                 self.flush(state, scope)?;
                 let _ = asker.try_send(result);
@@ -88,9 +91,13 @@ impl<S: 'static> Host<S> {
         state: &mut S,
         scope: &mut Scope<S>,
     ) -> Result<(), BoxError> {
+        self.read_states(state, scope)?;
         match self.machine.handle_step_back(scope.fresh_now()) {
             Ok(StepBack::Offered) => {
-                // How many may wait is bounded by how many questions do.
+                if self.switchovers.len() >= MAX_WAITING {
+                    // Whoever asked so long ago has stopped waiting.
+                    self.switchovers.remove(0);
+                }
                 self.switchovers.extend(asker);
             }
             Ok(_) => self.end_switchover(asker, Ok(())),

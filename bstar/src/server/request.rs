@@ -37,7 +37,8 @@ impl<'a> Request<'a> {
     }
 
     /// Takes all frames, to answer later: send the envelope back with the answer. The node may
-    /// have stepped back by then; what was begun may still be finished.
+    /// have stepped back by then; what was begun may still be finished. A switchover waits for it
+    /// while it is counted, by [`Handle::try_begin`](super::Handle::try_begin).
     pub fn take(self) -> Vec<Message> {
         std::mem::take(self.frames)
     }

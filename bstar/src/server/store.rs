@@ -1,4 +1,4 @@
-//! What a node remembers over its lives: the epoch of its last activation.
+//! What a node remembers over its lives: the highest epoch that it entered or heard of.
 //!
 //! It stands in one line, in a file named `epoch` of the node's state directory:
 //!

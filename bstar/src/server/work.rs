@@ -20,7 +20,10 @@ pub struct Work {
 impl Work {
     /// Counts one more, if the node may serve now.
     pub(super) fn begin(shared: &Arc<Shared>, waker: &Waker, source: SourceKey) -> Option<Work> {
-        // Counted before it is looked at: who drains withdraws first, and counts then.
+        if !shared.may_serve() {
+            return None;
+        }
+        // Counted before it is looked at again: who drains withdraws first, and counts then.
         shared.count_work();
         let work = Work {
             shared: Arc::clone(shared),

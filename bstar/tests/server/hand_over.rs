@@ -73,6 +73,7 @@ fn a_switchover_waits_for_what_is_under_way_and_lets_nothing_new_begin() {
     primary.wait_for(State::Draining);
     assert_eq!(backup.handle.status(BOUND).unwrap().state, State::Passive);
     assert!(primary.handle.begin(BOUND).unwrap().is_none());
+    assert!(primary.handle.try_begin().is_none());
     assert_eq!(primary.handle.vote(BOUND), Ok(false));
     assert!(is_done.try_recv().is_err());
     drop(work);

@@ -161,11 +161,12 @@ impl Machine {
         if active && self.state == State::Passive {
             self.hand_over.standing_by_since.get_or_insert(now);
         }
-        let theirs = &mut self.hand_over.theirs;
-        *theirs = theirs.filter(|theirs| said.is_some_and(|said| theirs.is_of(said)));
+        // A word without metadata, said while a monitor listens, takes nothing back.
         let Some(said) = said else {
             return;
         };
+        let theirs = &mut self.hand_over.theirs;
+        *theirs = theirs.filter(|theirs| theirs.is_of(said));
         if active && said.offer.is_some() && self.hand_over.theirs.is_none() {
             self.fire(Event::PeerOffers, now);
         }

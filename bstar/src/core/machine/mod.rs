@@ -195,6 +195,9 @@ impl Machine {
     pub fn set_maintenance(&mut self, on: bool) {
         self.publish |= on != self.maintenance;
         self.maintenance = on;
+        // Nor does it ask for the service.
+        self.hand_over.wants = false;
+        self.hand_over.standing_by_since = None;
     }
 
     /// This node is about to end: an active one steps back, so that its peer need not wait for

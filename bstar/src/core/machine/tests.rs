@@ -1014,3 +1014,33 @@ fn an_epoch_is_written_down_before_anyone_is_told() {
         Some(Output::Transition(Transition { fence: None, .. }))
     ));
 }
+
+#[test]
+fn a_monitor_takes_no_offer_back() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    bench.machine.set_maintenance(true);
+    bench.hear_told("3", |told| told.offer = Some(7));
+    bench.machine.handle_offer_answer(true, bench.now);
+    bench.drain();
+    // While somebody listens who reads digits alone, that is all that the peer can say.
+    bench.hear("3");
+    bench.hear_told("1", |told| told.offer = Some(7));
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[test]
+fn who_is_under_maintenance_asks_for_nothing() {
+    let mut bench = Bench::new(Role::Primary);
+    let config = Config::new(Role::Primary).with_fail_back(beats(1.0));
+    bench.machine = Machine::new(config.unwrap(), OURS, bench.now);
+    for _ in 0..3 {
+        bench.hear_told("3", |_| {});
+        bench.run_for(beats(1.0));
+    }
+    assert!(told(&mut bench).wants);
+    bench.machine.set_maintenance(true);
+    assert!(!told(&mut bench).wants);
+    bench.hear_told("3", |_| {});
+    bench.run_for(beats(1.5));
+    assert!(!told(&mut bench).wants);
+}

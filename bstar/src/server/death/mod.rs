@@ -22,6 +22,7 @@ use reactor::Endpoint;
 
 /// Front ends of a peer that are asked.
 const MAX_FRONTENDS: usize = 16;
+const LONGEST_GRACE: Duration = Duration::from_secs(24 * 3600);
 
 /// What it takes to prove that the peer's process is gone: see [`Server::proof_of_death`].
 ///
@@ -59,7 +60,8 @@ pub struct ProofOfDeath {
     /// Where the peer's clients connect: all of its front ends, 1 to 16, each as
     /// `tcp://ADDRESS:PORT` with a numeric address.
     pub peer_frontends: Vec<String>,
-    /// So long a peer whose process is gone has to be restarted, before that counts. None by default.
+    /// So long a peer whose process is gone has to be restarted, before that counts. None by default,
+    /// 24 hours at most.
     pub restart_grace: Duration,
 }
 
@@ -101,6 +103,9 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(wanted: &ProofOfDeath, links: &[Link]) -> Result<Watch, Error> {
+        if wanted.restart_grace > LONGEST_GRACE {
+            return Err(Error::RestartGrace(wanted.restart_grace));
+        }
         Ok(Watch {
             evidence: Evidence::new(links.len(), wanted.restart_grace),
             prober: Prober::new(wanted.targets(links)?),
