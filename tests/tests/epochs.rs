@@ -156,6 +156,8 @@ fn what_the_peer_said_of_its_epochs_outlasts_a_node() -> Outcome<()> {
             b"bstar/1 pair=bstar role=backup inc=000000000000000b epoch=40 heard=none timeout=200",
         ]);
         node.wait_state("passive")?;
+        // It is written when what was said has been acted upon, so before the next heartbeat.
+        peer.next_heard(2, BOUND)?;
         drop(peer);
         node.process().kill()?;
         // The other does not return. This one never served, and knows all the same.
