@@ -28,6 +28,11 @@ impl Role {
             Role::Backup => Role::Primary,
         }
     }
+
+    /// The role that is written so, on the wire and on the disk.
+    pub(crate) fn named(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.to_string() == name)
+    }
 }
 
 impl fmt::Display for Role {

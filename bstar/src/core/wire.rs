@@ -203,7 +203,7 @@ fn parse_metadata(bytes: &[u8]) -> Result<Metadata, Garbage> {
         let (key, value) = word.split_once('=').ok_or(Garbage)?;
         match key {
             "pair" => once(&mut pair, PairId::new(value).ok())?,
-            "role" => once(&mut role, parse_role(value))?,
+            "role" => once(&mut role, Role::named(value))?,
             "inc" => once(&mut incarnation, parse_hex(value))?,
             "epoch" => once(&mut epoch, parse_decimal(value).filter(|e| *e <= MAX_EPOCH))?,
             "heard" => once(&mut heard, parse_heard(value))?,
@@ -239,10 +239,6 @@ fn once<T>(slot: &mut Option<T>, value: Option<T>) -> Result<(), Garbage> {
     }
     *slot = value;
     Ok(())
-}
-
-fn parse_role(value: &str) -> Option<Role> {
-    Role::ALL.into_iter().find(|role| role.to_string() == value)
 }
 
 fn parse_heard(value: &str) -> Option<Heard> {

@@ -87,9 +87,6 @@ pub struct ServerArgs {
     /// Milliseconds of silence after which the peer may be replaced [default: two heartbeats]
     #[arg(long, value_name = "MS", value_parser = parse_millis)]
     timeout: Option<Duration>,
-    /// Milliseconds that a switchover waits for requests under way [default: the peer timeout]
-    #[arg(long, value_name = "MS", value_parser = parse_millis)]
-    drain: Option<Duration>,
     /// As primary: after so many milliseconds beside an active backup, ask for the service again
     /// [default: never]
     #[arg(long, value_name = "MS", value_parser = parse_millis)]
@@ -192,9 +189,8 @@ impl ServerArgs {
             .with_heartbeat(self.heartbeat)?
             .with_pair(self.pair.clone());
         type With = fn(Config, Duration) -> Result<Config, ConfigError>;
-        let options: [(_, With); 4] = [
+        let options: [(_, With); 3] = [
             (self.timeout, Config::with_timeout),
-            (self.drain, Config::with_drain),
             (self.fail_back, Config::with_fail_back),
             (self.serve_alone, Config::with_serve_alone),
         ];

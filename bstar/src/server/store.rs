@@ -301,7 +301,7 @@ impl Record {
         let mut values = text.split([' ', '=']).skip(2).step_by(2);
         let record = Record {
             pair: PairId::new(values.next()?).ok()?,
-            role: values.next().and_then(role_named)?,
+            role: values.next().and_then(Role::named)?,
             epoch: values.next()?.parse().ok()?,
         };
         (record.to_string() == text).then_some(record)
@@ -314,10 +314,6 @@ impl fmt::Display for Record {
         let text = format!("bstar-epoch/1 pair={pair} role={role} epoch={epoch:020}");
         writeln!(f, "{text} crc={:08x}", crc32fast::hash(text.as_bytes()))
     }
-}
-
-fn role_named(name: &str) -> Option<Role> {
-    Role::ALL.into_iter().find(|role| role.to_string() == name)
 }
 
 fn open_directory(path: &Path) -> io::Result<File> {

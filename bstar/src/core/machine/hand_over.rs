@@ -133,11 +133,7 @@ impl Machine {
     /// the operator to know. Refused beside a peer that is heard to be active.
     pub fn handle_promote(&mut self, now: Instant) -> Result<(), PromoteError> {
         self.wake(now);
-        let active = self
-            .peer
-            .as_ref()
-            .is_some_and(|peer| peer.state == Announced::Active);
-        let event = if active && self.fresh(now) {
+        let event = if self.peer_is_active() && self.fresh(now) {
             Event::PromoteBesideActive
         } else {
             Event::Promote
@@ -154,10 +150,7 @@ impl Machine {
 
     /// What the peer says beyond its state, after that was taken in.
     pub(super) fn hear_hand_over(&mut self, said: Option<&Metadata>, now: Instant) {
-        let active = self
-            .peer
-            .as_ref()
-            .is_some_and(|peer| peer.state == Announced::Active);
+        let active = self.peer_is_active();
         if active && self.state == State::Passive {
             self.hand_over.standing_by_since.get_or_insert(now);
         }
@@ -186,6 +179,12 @@ impl Machine {
             }
             _ => {}
         }
+    }
+
+    /// Whether the peer said last that it is active, however long ago.
+    fn peer_is_active(&self) -> bool {
+        let peer = self.peer.as_ref();
+        peer.is_some_and(|peer| peer.state == Announced::Active)
     }
 
     pub(super) fn pass_time_of_hand_over(&mut self, now: Instant) {
