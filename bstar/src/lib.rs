@@ -66,6 +66,9 @@ pub mod client;
 pub mod core;
 #[cfg(feature = "programs")]
 pub mod programs;
+#[cfg(feature = "programs")]
+#[allow(dead_code, reason = "its parts are put together last")]
+mod run;
 pub mod server;
 
 pub use client::{Client, Idempotent, Reply};
