@@ -92,6 +92,7 @@ pub struct Config {
     heartbeat: Duration,
     timeout: Duration,
     drain: Option<Duration>,
+    offer_wait: Duration,
     fail_back: Option<Duration>,
     serve_alone: Option<Duration>,
 }
@@ -106,6 +107,7 @@ impl Config {
             heartbeat,
             timeout: 2 * heartbeat,
             drain: None,
+            offer_wait: Duration::ZERO,
             fail_back: None,
             serve_alone: None,
         }
@@ -150,6 +152,13 @@ impl Config {
         Ok(self)
     }
 
+    /// Sets how long the peer's application may take to say whether it is ready for a service that this node
+    /// offers: at most 24 hours, a peer timeout by default and at least. This node serves meanwhile.
+    pub fn with_offer_wait(mut self, wait: Duration) -> Result<Config, ConfigError> {
+        self.offer_wait = bounded("the wait for an answer to an offer", wait)?;
+        Ok(self)
+    }
+
     /// Has a primary ask for the service again when it has stood by for `after` beside an active
     /// backup without a break; at most 24 hours. Off by default: a second change of place is an
     /// operator's to make, by [`Machine::handle_step_back`](crate::core::Machine::handle_step_back)
@@ -191,6 +200,11 @@ impl Config {
     /// How long a switchover may wait for requests that were begun.
     pub fn drain(&self) -> Duration {
         self.drain.unwrap_or(self.timeout)
+    }
+
+    /// How long the peer may take to answer an offer; never less than a peer timeout.
+    pub fn offer_wait(&self) -> Duration {
+        self.offer_wait.max(self.timeout)
     }
 
     /// After how long a primary that stands by asks for the service again, if it does.
@@ -285,7 +299,8 @@ mod tests {
         assert!(backup.clone().with_fail_back(hour).is_err());
         assert!(backup.clone().with_serve_alone(hour).is_ok());
         assert!(primary.with_fail_back(25 * hour).is_err());
-        assert!(backup.with_drain(25 * hour).is_err());
+        assert!(backup.clone().with_drain(25 * hour).is_err());
+        assert!(backup.with_offer_wait(25 * hour).is_err());
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub use links::LinkStatus;
 pub use machine::{Machine, SHORTEST_REDIAL};
 pub use maintenance::MAINTENANCE;
 pub use output::{
-    Answer, Counters, Fatal, Output, PromoteError, Status, StepBack, StepBackError, Stranger,
-    Transition,
+    Answer, Counters, Fatal, Offer, Outlook, Output, PromoteError, Status, StepBack, StepBackError,
+    Stranger, Transition,
 };
 pub use pair::PAIR;
 pub use table::{Event, Role, Roles, Row, State, Table, TableError, Then};

@@ -65,6 +65,13 @@ impl fmt::Display for Fatal {
 
 impl std::error::Error for Fatal {}
 
+/// An offer of the service that the peer made: one of its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Offer {
+    pub(super) incarnation: u64,
+    pub(super) number: u64,
+}
+
 /// What the machine wants done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,9 +92,8 @@ pub enum Output {
     /// The state changed.
     Transition(Transition),
     /// The peer offers the service: can it be taken over? Answer by
-    /// [`Machine::handle_offer_answer`](super::Machine::handle_offer_answer), before the machine is told
-    /// anything else: the answer is to the last offer that was heard.
-    Offered,
+    /// [`Machine::handle_offer_answer`](super::Machine::handle_offer_answer).
+    Offered(Offer),
     /// What became of a switchover: `Ok` when this node has stepped back.
     SwitchoverEnded(Result<(), StepBackError>),
     /// Somebody who is not our peer speaks to us. Said once; later ones are counted.
@@ -152,8 +158,9 @@ pub enum StepBackError {
     /// The peer declined: its application is not ready.
     #[error("the peer is not ready to take over: its log says why")]
     Vetoed,
-    /// The peer has not answered the offer within the peer timeout.
-    #[error("the peer has not answered the offer within the peer timeout")]
+    /// The peer has not answered the offer within the peer timeout, or
+    /// [as long as it may take](super::Config::with_offer_wait).
+    #[error("the peer has not answered the offer in time")]
     Unanswered,
 }
 
@@ -187,6 +194,16 @@ pub struct Counters {
     pub transitions: u64,
 }
 
+/// What a client's request would do, and whether there is a peer: what changes between transitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outlook {
+    /// A client's request would make this node active: it stands by, and its peer is gone.
+    pub vote_counts: bool,
+    /// The peer was heard within the peer timeout.
+    pub peer_heard: bool,
+}
+
 /// What a node knows at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -203,6 +220,8 @@ pub struct Status {
     pub fresh: bool,
     /// Whether this node takes nothing over by itself.
     pub maintenance: bool,
+    /// Whether the application can serve, as far as this node was told.
+    pub fit: bool,
     /// The peer timeout in force: the larger of ours and the peer's.
     pub timeout: Duration,
     /// Of each state link.

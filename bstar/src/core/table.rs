@@ -118,7 +118,8 @@ pub enum Event {
     PeerVeto,
     /// The passive peer asks for the service, to fail back.
     PeerWants,
-    /// A client request while the peer was heard within the peer timeout.
+    /// A client request that does not vote: the peer was heard within the peer timeout, or the application
+    /// said that it cannot serve.
     RequestPeerFresh,
     /// A client request while the peer has been silent for the peer timeout: a vote.
     RequestPeerExpired,

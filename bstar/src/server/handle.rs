@@ -12,7 +12,7 @@ use super::error::HandleError;
 use super::history::Record;
 use super::questions::Question;
 use super::work::Work;
-use crate::core::{Machine, Status};
+use crate::core::{Machine, Offer, Status};
 
 /// Questions that may wait at once.
 pub(super) const MAX_WAITING: usize = 1024;
@@ -54,7 +54,32 @@ impl Handle {
         if self.may_serve() {
             return Ok(true);
         }
-        self.ask(timeout, Question::Vote)
+        self.ask(timeout, |asker| Question::Vote(Some(asker)))
+    }
+
+    /// As [`Handle::vote`], without waiting: [`Server::on_active`](super::Server::on_active) tells if the
+    /// vote counted.
+    pub fn request_vote(&self) -> Result<(), HandleError> {
+        self.put(Question::Vote(None))
+    }
+
+    /// Says whether the application can serve; a node can at its start. Does not wait.
+    ///
+    /// While it cannot, nobody's vote makes this node active, and offers of its peer are declined. If it is
+    /// active it offers the service to its peer, each peer timeout at most, and serves on until the peer is
+    /// ready for it; beside no peer it serves as well as it can.
+    pub fn set_fit(&self, fit: bool) -> Result<(), HandleError> {
+        self.put(Question::Fit(fit))
+    }
+
+    /// Answers an offer that [`Server::on_offer_later`](super::Server::on_offer_later) told of: ready, or
+    /// the reason of a veto. Does not wait. An offer that stands no more is answered in vain.
+    pub fn answer_offer(
+        &self,
+        offer: Offer,
+        answer: Result<(), String>,
+    ) -> Result<(), HandleError> {
+        self.put(Question::Offer(offer, answer.err()))
     }
 
     /// As [`Handle::vote`], and counts a request that is under way until the [`Work`] is dropped: a

@@ -15,7 +15,9 @@ use super::request::Request;
 use super::store::EpochStore;
 use super::voter::{Voter, refusal};
 use super::work::Work;
-use crate::core::{Announced, Answer, Fatal, Machine, Metadata, Output, State, Transition};
+use crate::core::{
+    Announced, Answer, Fatal, Machine, Metadata, Offer, Outlook, Output, State, Transition,
+};
 
 /// What the application wants to be told.
 pub(super) struct Callbacks<S> {
@@ -23,10 +25,19 @@ pub(super) struct Callbacks<S> {
     pub(super) on_passive: Option<OnTransition<S>>,
     pub(super) on_transition: Option<OnTransition<S>>,
     pub(super) on_offer: Option<OnOffer<S>>,
+    pub(super) on_outlook: Option<OnOutlook<S>>,
     pub(super) on_fatal: Option<OnFatal<S>>,
 }
 
-pub(super) type OnOffer<S> = Box<dyn FnMut(&mut S, &mut Scope<S>) -> Result<(), BoxError>>;
+pub(super) type OnOffer<S> = Box<dyn FnMut(&mut S, &mut Scope<S>, Offer) -> Consideration>;
+pub(super) type OnOutlook<S> = Box<dyn FnMut(&mut S, &mut Scope<S>, Outlook)>;
+
+/// What the application says to an offer, or that it will: by the handle.
+pub(super) enum Consideration {
+    Ready,
+    Veto(BoxError),
+    Later,
+}
 
 pub(super) type OnTransition<S> =
     Box<dyn FnMut(&mut S, &mut Scope<S>, &Transition) -> Result<(), BoxError>>;
@@ -84,6 +95,8 @@ pub(super) struct Host<S> {
     pub(super) switchovers: Vec<Switchover>,
     pub(super) history: History,
     pub(super) me: Option<SourceKey>,
+    /// What the application was told of it.
+    pub(super) outlook: Outlook,
     /// When the state channel was last read.
     pub(super) states_read: Instant,
     /// Kept from message to message, so that none allocates.
@@ -348,7 +361,19 @@ impl<S: 'static> Host<S> {
         if changed {
             self.shared.rely(&self.machine);
         }
+        self.tell_outlook(state, scope);
         Ok(())
+    }
+
+    fn tell_outlook(&mut self, state: &mut S, scope: &mut Scope<S>) {
+        let Some(on_outlook) = &mut self.callbacks.on_outlook else {
+            return;
+        };
+        let outlook = self.machine.outlook(scope.fresh_now());
+        if outlook != self.outlook {
+            self.outlook = outlook;
+            on_outlook(state, scope, outlook);
+        }
     }
 
     /// What the machine wants done next. One that drains is told when all work has ended.
@@ -377,7 +402,7 @@ impl<S: 'static> Host<S> {
             }
             Output::Persist { epoch } => self.persist(epoch, scope)?,
             Output::Transition(transition) => self.tell(state, scope, &transition)?,
-            Output::Offered => self.consider(state, scope),
+            Output::Offered(offer) => self.consider(offer, state, scope),
             Output::SwitchoverEnded(result) => {
                 let askers = std::mem::take(&mut self.switchovers);
                 self.end_switchover(askers, result);
@@ -437,16 +462,30 @@ impl<S: 'static> Host<S> {
     }
 
     /// The peer offers the service: the application may decline.
-    fn consider(&mut self, state: &mut S, scope: &mut Scope<S>) {
-        let ready = match &mut self.callbacks.on_offer {
-            Some(on_offer) => on_offer(state, scope),
-            None => Ok(()),
+    fn consider(&mut self, offer: Offer, state: &mut S, scope: &mut Scope<S>) {
+        let said = match &mut self.callbacks.on_offer {
+            Some(on_offer) => on_offer(state, scope, offer),
+            None => Consideration::Ready,
         };
-        if let Err(veto) = &ready {
-            tracing::warn!(%veto, "the peer offers the service, and this node declines");
+        let veto = match said {
+            Consideration::Ready => None,
+            Consideration::Veto(error) => Some(error.to_string()),
+            Consideration::Later => return,
+        };
+        self.answer_offer(offer, veto, scope);
+    }
+
+    pub(super) fn answer_offer(
+        &mut self,
+        offer: Offer,
+        veto: Option<String>,
+        scope: &mut Scope<S>,
+    ) {
+        if let Some(veto) = &veto {
+            tracing::warn!(veto, "the peer offers the service, and this node declines");
         }
         self.machine
-            .handle_offer_answer(ready.is_ok(), scope.fresh_now());
+            .handle_offer_answer(offer, veto.is_none(), scope.fresh_now());
     }
 
     fn publish(

@@ -58,11 +58,11 @@ pub use self::work::Work;
 use self::death::Watch;
 use self::handle::Shared;
 use self::history::History;
-use self::host::{Callbacks, Host};
+use self::host::{Callbacks, Consideration, Host};
 use self::link::Link;
 use self::store::EpochStore;
 use self::voter::{Handler, Voter};
-use crate::core::{Config, Fatal, Machine, PAIR, Table, Transition};
+use crate::core::{Config, Fatal, Machine, Offer, Outlook, PAIR, Table, Transition};
 use reactor::Endpoint;
 
 /// One node of a pair, before it is attached to a reactor.
@@ -127,6 +127,7 @@ impl<S: 'static> Server<S> {
                 on_passive: None,
                 on_transition: None,
                 on_offer: None,
+                on_outlook: None,
                 on_fatal: None,
             },
         }
@@ -244,11 +245,39 @@ impl<S: 'static> Server<S> {
     /// Called on a passive node when its active peer offers it the service, for a switchover. An error
     /// is a veto: the peer goes on to serve, and this node's log tells why. Like every callback it must
     /// take less than the peer timeout less one heartbeat.
-    pub fn on_offer<F>(mut self, callback: F) -> Server<S>
+    pub fn on_offer<F>(mut self, mut callback: F) -> Server<S>
     where
         F: FnMut(&mut S, &mut Scope<S>) -> Result<(), BoxError> + 'static,
     {
-        self.callbacks.on_offer = Some(Box::new(callback));
+        self.callbacks.on_offer = Some(Box::new(move |state, scope, _| {
+            match callback(state, scope) {
+                Ok(()) => Consideration::Ready,
+                Err(error) => Consideration::Veto(error),
+            }
+        }));
+        self
+    }
+
+    /// As [`Server::on_offer`], for an application that takes its time to say whether it is ready: it answers
+    /// by [`Handle::answer_offer`]. How long the peer waits is [its to say](crate::Config::with_offer_wait).
+    pub fn on_offer_later<F>(mut self, mut callback: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>, Offer) + 'static,
+    {
+        self.callbacks.on_offer = Some(Box::new(move |state, scope, offer| {
+            callback(state, scope, offer);
+            Consideration::Later
+        }));
+        self
+    }
+
+    /// Called when the outlook changes: for front ends that turn clients away while their votes would not
+    /// count, so that these try the other node at once, and for alarms. Both are false at the start.
+    pub fn on_outlook<F>(mut self, callback: F) -> Server<S>
+    where
+        F: FnMut(&mut S, &mut Scope<S>, Outlook) + 'static,
+    {
+        self.callbacks.on_outlook = Some(Box::new(callback));
         self
     }
 
@@ -322,6 +351,7 @@ impl<S: 'static> Server<S> {
             switchovers: Vec::new(),
             history: History::new(now),
             me: None,
+            outlook: Outlook::default(),
             states_read: now,
             frames: Vec::new(),
             ended: false,

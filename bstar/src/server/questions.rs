@@ -8,17 +8,21 @@ use super::handle::MAX_WAITING;
 use super::history::Record;
 use super::host::Host;
 use super::work::Work;
-use crate::core::{Answer, PromoteError, Status, StepBack, StepBackError};
+use crate::core::{Answer, Offer, PromoteError, Status, StepBack, StepBackError};
 
 /// What a thread may ask, and where it waits for the answer.
 #[derive(Debug)]
 pub(super) enum Question {
-    Vote(SyncSender<bool>),
+    /// Without a sender nobody waits.
+    Vote(Option<SyncSender<bool>>),
     Begin(SyncSender<Option<Work>>),
     /// Without a sender nobody waits: a refusal is logged all the same.
     SwitchOver(Option<Switchover>),
     Promote(SyncSender<Result<(), PromoteError>>),
     Maintenance(bool, SyncSender<()>),
+    Fit(bool),
+    /// The answer to an offer that was considered, with the reason of a veto.
+    Offer(Offer, Option<String>),
     Status(SyncSender<Status>),
     History(SyncSender<Vec<Record>>),
 }
@@ -53,7 +57,9 @@ impl<S: 'static> Host<S> {
         match question {
             Question::Vote(asker) => {
                 let answer = self.decide(state, scope)?;
-                let _ = asker.try_send(answer == Answer::Accept);
+                if let Some(asker) = asker {
+                    let _ = asker.try_send(answer == Answer::Accept);
+                }
             }
             Question::Begin(asker) => {
                 let answer = self.decide(state, scope)?;
@@ -74,6 +80,14 @@ impl<S: 'static> Host<S> {
                 self.machine.set_maintenance(on);
                 self.flush(state, scope)?;
                 let _ = asker.try_send(());
+            }
+            Question::Fit(fit) => {
+                self.machine.set_fit(fit);
+                self.flush(state, scope)?;
+            }
+            Question::Offer(offer, veto) => {
+                self.answer_offer(offer, veto, scope);
+                self.flush(state, scope)?;
             }
             Question::Status(asker) => {
                 let _ = asker.try_send(self.machine.status(scope.fresh_now()));

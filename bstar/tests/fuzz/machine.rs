@@ -140,11 +140,16 @@ impl Twins {
             0 => format!("{:?}", node.handle_request(now)),
             1 => format!("{:?}", node.handle_step_back(now)),
             2 => format!("{:?}", node.handle_promote(now)),
-            3 => format!("{:?}", node.handle_offer_answer(true, now)),
-            4 => format!("{:?}", node.handle_offer_answer(false, now)),
+            3 | 4 => format!(
+                "{:?}",
+                node.offered().map(|offer| {
+                    node.handle_offer_answer(offer, what == 3, now);
+                })
+            ),
             5 => format!("{:?}", node.handle_drained(now)),
             6 => format!("{:?}", node.handle_peer_dead(now)),
             7 => format!("{:?}", node.set_maintenance(!node.status(now).maintenance)),
+            8 => format!("{:?}", node.set_fit(!node.status(now).fit)),
             _ => format!("{:?}", node.handle_timeout(now)),
         });
         assert_eq!(ours, twins);
@@ -192,7 +197,7 @@ fn a_machine_that_is_spared_the_garbage_does_the_same() {
             let link = mutator.below(links);
             match mutator.below(10) {
                 0 => twins.subscription(mutator),
-                1 | 2 => twins.operate(mutator.below(9)),
+                1 | 2 => twins.operate(mutator.below(10)),
                 3 => twins.peer(link, mutator.pick(&corpus)),
                 _ => {
                     let message = damaged(mutator, &corpus);

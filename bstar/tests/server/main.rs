@@ -6,6 +6,7 @@
 )]
 
 mod epochs;
+mod fitness;
 mod hand_over;
 mod rig;
 

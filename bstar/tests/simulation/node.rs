@@ -144,10 +144,10 @@ impl PairNode {
                 }
                 Output::Fatal(fatal) => sim::Output::Exit(format!("{}: {fatal}", fatal.row)),
                 Output::NeverPaired => sim::Output::Note("was never paired, and refuses".into()),
-                Output::Offered => {
+                Output::Offered(offer) => {
                     // One life in four declines.
                     let ready = !self.random.is_multiple_of(4);
-                    self.machine.handle_offer_answer(ready, now);
+                    self.machine.handle_offer_answer(offer, ready, now);
                     sim::Output::Note(format!("is offered the service, and ready: {ready}"))
                 }
                 // The simulated link dials by itself.

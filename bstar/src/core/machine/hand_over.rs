@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Machine;
-use crate::core::output::{Output, PromoteError, StepBack, StepBackError};
+use crate::core::output::{Offer, Output, PromoteError, StepBack, StepBackError};
 use crate::core::table::{Event, State, Then};
 use crate::core::wire::{Announced, Metadata, OfferAnswer};
 
@@ -21,13 +21,14 @@ pub(super) struct HandOver {
     pub(super) wants: bool,
     /// Since when we have been passive beside an active peer.
     pub(super) standing_by_since: Option<Instant>,
+    /// Not before then does a node that is unfit offer the service by itself.
+    pub(super) offer_again: Option<Instant>,
 }
 
-/// An offer that was heard.
+/// An offer that was heard, and what the application says to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Theirs {
-    incarnation: u64,
-    number: u64,
+    offer: Offer,
     ready: Option<bool>,
 }
 
@@ -39,8 +40,8 @@ impl HandOver {
     pub(super) fn answer(&self) -> Option<OfferAnswer> {
         let theirs = self.theirs?;
         Some(match theirs.ready? {
-            true => OfferAnswer::Ready(theirs.number),
-            false => OfferAnswer::Veto(theirs.number),
+            true => OfferAnswer::Ready(theirs.offer.number),
+            false => OfferAnswer::Veto(theirs.offer.number),
         })
     }
 
@@ -62,6 +63,7 @@ impl HandOver {
             theirs,
             wants,
             standing_by_since,
+            offer_again,
         } = self;
         (
             *offers,
@@ -71,13 +73,18 @@ impl HandOver {
             config.fail_back().and_then(|after| {
                 standing_by_since.map(|since| now.duration_since(since).min(after))
             }),
+            offer_again.map(|at| at.saturating_duration_since(now)),
         )
     }
 }
 
 impl Theirs {
     fn is_of(&self, peer: &Metadata) -> bool {
-        self.incarnation == peer.incarnation && peer.offer == Some(self.number)
+        let Offer {
+            incarnation,
+            number,
+        } = self.offer;
+        incarnation == peer.incarnation && peer.offer == Some(number)
     }
 }
 
@@ -89,14 +96,7 @@ impl Machine {
     /// [`Machine::handle_drained`] that those it began are finished.
     pub fn handle_step_back(&mut self, now: Instant) -> Result<StepBack, StepBackError> {
         self.wake(now);
-        let peer = self.peer.as_ref().filter(|_| self.fresh(now));
-        let event = match peer {
-            Some(peer) if peer.state == Announced::Passive && peer.metadata.is_some() => {
-                Event::StepBackPeerReady
-            }
-            Some(peer) if peer.state == Announced::Passive => Event::StepBackPeerBare,
-            _ => Event::StepBackAlone,
-        };
+        let event = self.classify_step_back(now);
         let state = self.state;
         match self.fire(event, now) {
             Then::Refuse if state == State::Active => Err(StepBackError::Alone),
@@ -106,14 +106,20 @@ impl Machine {
         }
     }
 
+    /// The peer's offer that stands, answered or not.
+    pub fn offered(&self) -> Option<Offer> {
+        self.hand_over.theirs.map(|theirs| theirs.offer)
+    }
+
     /// The application says whether it can take over what the peer offers: the answer to
-    /// [`Output::Offered`].
-    pub fn handle_offer_answer(&mut self, ready: bool, now: Instant) {
+    /// [`Output::Offered`], at once or later. An offer that stands no more is answered in vain.
+    pub fn handle_offer_answer(&mut self, offer: Offer, ready: bool, now: Instant) {
         self.wake(now);
-        let Some(theirs) = &mut self.hand_over.theirs else {
-            // Taken back meanwhile.
+        let theirs = &mut self.hand_over.theirs;
+        let Some(theirs) = theirs.as_mut().filter(|theirs| theirs.offer == offer) else {
             return;
         };
+        let ready = ready && self.fit;
         theirs.ready = Some(ready);
         self.publish = true;
         if !ready && self.hand_over.wants {
@@ -196,6 +202,9 @@ impl Machine {
                 State::Initial | State::Passive | State::Resigned => {}
             }
         }
+        if !self.fit {
+            self.offer_unasked(now);
+        }
         let since = self.hand_over.standing_by_since;
         if let (Some(after), Some(since)) = (self.config.fail_back(), since)
             && now >= since + after
@@ -206,15 +215,41 @@ impl Machine {
         }
     }
 
+    /// A node that is active and unfit offers the service by itself whenever a peer could take it, and
+    /// after each refusal waits for a peer timeout.
+    fn offer_unasked(&mut self, now: Instant) {
+        let offers = &self.hand_over;
+        let waits = offers.ours.is_some() || offers.offer_again.is_some_and(|at| now < at);
+        if self.state != State::Active || self.maintenance || waits {
+            return;
+        }
+        let event = self.classify_step_back(now);
+        if event != Event::StepBackAlone {
+            self.hand_over.offer_again = Some(now + self.timeout());
+            self.fire(event, now);
+        }
+    }
+
+    fn classify_step_back(&self, now: Instant) -> Event {
+        let peer = self.peer.as_ref().filter(|_| self.fresh(now));
+        match peer {
+            Some(peer) if peer.state == Announced::Passive && peer.metadata.is_some() => {
+                Event::StepBackPeerReady
+            }
+            Some(peer) if peer.state == Announced::Passive => Event::StepBackPeerBare,
+            _ => Event::StepBackAlone,
+        }
+    }
+
     /// What a row does to a hand-over.
     pub(super) fn advance_hand_over(&mut self, then: Then, event: Event, now: Instant) {
-        let timeout = self.timeout();
+        let offer_until = now + self.timeout().max(self.config.offer_wait());
         let hand_over = &mut self.hand_over;
         match then {
             Then::Offer => {
                 if hand_over.ours.is_none() {
                     hand_over.offers += 1;
-                    hand_over.ours = Some((hand_over.offers, now + timeout));
+                    hand_over.ours = Some((hand_over.offers, offer_until));
                     self.publish = true;
                 }
             }
@@ -235,13 +270,14 @@ impl Machine {
             Then::Consider => {
                 let peer = self.peer.as_ref().and_then(|peer| peer.metadata.as_ref());
                 hand_over.theirs = peer.and_then(|peer| {
-                    Some(Theirs {
+                    let offer = Offer {
                         incarnation: peer.incarnation,
                         number: peer.offer?,
-                        ready: None,
-                    })
+                    };
+                    Some(Theirs { offer, ready: None })
                 });
-                self.outputs.push_back(Output::Offered);
+                let offer = hand_over.theirs.map(|theirs| theirs.offer);
+                self.outputs.extend(offer.map(Output::Offered));
             }
             Then::Want => {
                 hand_over.wants = true;
@@ -267,6 +303,7 @@ impl Machine {
         hand_over.theirs = None;
         hand_over.wants = false;
         hand_over.standing_by_since = None;
+        hand_over.offer_again = None;
         if to == State::Resigned && hand_over.ours.is_some() {
             self.outputs.push_back(Output::SwitchoverEnded(Ok(())));
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::core::config::Config;
 use crate::core::links::Links;
 use crate::core::maintenance::MAINTENANCE;
-use crate::core::output::{Answer, Counters, Output, Status, Transition};
+use crate::core::output::{Answer, Counters, Outlook, Output, Status, Transition};
 use crate::core::pair::PAIR;
 use crate::core::table::{Event, Role, Row, State, Table, Then};
 use crate::core::wire::{Announced, Announcement, Heard, MAX_EPOCH, Metadata};
@@ -56,6 +56,8 @@ pub struct Machine {
     /// Epochs are written down before they are used.
     durable: bool,
     maintenance: bool,
+    /// What the application says of itself.
+    fit: bool,
     hand_over: HandOver,
     next_publish: Instant,
     links: Links,
@@ -98,6 +100,7 @@ impl Machine {
             peer_dead: false,
             durable: false,
             maintenance: false,
+            fit: true,
             hand_over: HandOver::default(),
             next_publish: now,
             links: Links::new(now),
@@ -200,6 +203,22 @@ impl Machine {
         self.hand_over.standing_by_since = None;
     }
 
+    /// The application says whether it can serve. While it cannot, nobody votes for this node unless it is
+    /// active; and an active one offers the service to its peer, time and again, and serves until that is
+    /// ready for it.
+    pub fn set_fit(&mut self, fit: bool) {
+        self.fit = fit;
+    }
+
+    /// What a client's request, and an operator, may expect now. What has waited unread on the state
+    /// channel may say otherwise.
+    pub fn outlook(&self, now: Instant) -> Outlook {
+        Outlook {
+            vote_counts: self.row(self.classify_request(now)).then == Then::Vote,
+            peer_heard: self.hearing_since.is_some() && self.fresh(now),
+        }
+    }
+
     /// This node is about to end: an active one steps back, so that its peer need not wait for
     /// its silence. Hand on what this publishes before the end.
     pub fn handle_stop(&mut self, now: Instant) {
@@ -227,8 +246,16 @@ impl Machine {
     /// This is well before the next heartbeat: a machine that is called often knows of a pause
     /// of its own by the gap.
     pub fn next_deadline(&self) -> Instant {
-        self.next_publish
-            .min(self.last_turn + self.config.longest_gap() / 4)
+        let next = self
+            .next_publish
+            .min(self.last_turn + self.config.longest_gap() / 4);
+        // From this moment on a request is a vote.
+        let expiry = self.silent_since + self.timeout();
+        if expiry > self.last_turn {
+            next.min(expiry)
+        } else {
+            next
+        }
     }
 
     /// What is to be done next; `None` when all is done. Drain it after each call above.
@@ -309,6 +336,7 @@ impl Machine {
             silence: now.saturating_duration_since(self.silent_since),
             fresh: self.fresh(now),
             maintenance: self.maintenance,
+            fit: self.fit,
             timeout: self.timeout(),
             links: self.links.status(now),
             counters: self.counters,
@@ -341,6 +369,7 @@ impl Machine {
     fn classify_request(&self, now: Instant) -> Event {
         let lost = |after| now >= self.silent_since + after;
         match (self.fresh(now), self.peer_dead) {
+            _ if !self.fit => Event::RequestPeerFresh,
             (true, false) => Event::RequestPeerFresh,
             (true, true) => Event::RequestPeerDead,
             (false, _) if self.config.serve_alone().is_some_and(lost) => Event::RequestPeerLost,
@@ -432,7 +461,7 @@ impl Machine {
 
     fn metadata(&self, seq: Option<u64>) -> Metadata {
         // A guard keeps the peer fresh without its having spoken: only `hearing_since` tells.
-        let spoke = self.hearing_since.is_some() && self.fresh(self.last_turn);
+        let spoke = self.outlook(self.last_turn).peer_heard;
         let heard = match &self.peer {
             Some(Announcement {
                 metadata: Some(m), ..
@@ -491,6 +520,7 @@ impl Machine {
             peer_dead,
             durable: _,
             maintenance,
+            fit,
             hand_over,
             next_publish,
             links,
@@ -518,7 +548,12 @@ impl Machine {
             *their_timeout,
             age(*last_turn, config.longest_gap() + Duration::from_millis(1)),
             woke.map(|at| age(at, config.heartbeat())),
-            (*peer_dead, *maintenance, hand_over.canonical(now, config)),
+            (
+                *peer_dead,
+                *maintenance,
+                *fit,
+                hand_over.canonical(now, config),
+            ),
             next_publish.saturating_duration_since(now),
             links.canonical(),
         )

@@ -194,6 +194,19 @@ impl Bench {
         self.hear_told("4", |told| told.answer = Some(answer(1)));
     }
 
+    fn was_offered(&mut self) -> bool {
+        let outputs = self.drain();
+        outputs
+            .iter()
+            .any(|output| matches!(output, Output::Offered(_)))
+    }
+
+    /// The application answers the offer that stands.
+    fn answer_offer(&mut self, ready: bool) {
+        let offer = self.machine.offered().unwrap();
+        self.machine.handle_offer_answer(offer, ready, self.now);
+    }
+
     fn request(&mut self) -> Answer {
         self.machine.handle_request(self.now)
     }
@@ -848,26 +861,26 @@ fn a_drain_ends() {
 fn who_is_ready_takes_over_from_that_life_and_by_that_offer() {
     let mut bench = Bench::in_state(Role::Backup, State::Passive);
     bench.hear_told("3", |told| told.offer = Some(7));
-    assert!(bench.drain().contains(&Output::Offered));
+    assert!(bench.was_offered());
     // The application has not answered yet.
     assert_eq!(told(&mut bench).answer, None);
-    bench.machine.handle_offer_answer(true, bench.now);
+    bench.answer_offer(true);
     assert_eq!(told(&mut bench).answer, Some(OfferAnswer::Ready(7)));
     // It is asked once.
     bench.hear_told("3", |told| told.offer = Some(7));
-    assert!(!bench.drain().contains(&Output::Offered));
+    assert!(!bench.was_offered());
     bench.hear_told("1", |told| told.offer = Some(7));
     assert_eq!(bench.rows(), ["passive-handed-over"]);
 
     // An offer that was taken back, and made again, is asked about again.
     let mut bench = Bench::in_state(Role::Backup, State::Passive);
     bench.hear_told("3", |told| told.offer = Some(7));
-    bench.machine.handle_offer_answer(false, bench.now);
+    bench.answer_offer(false);
     assert_eq!(told(&mut bench).answer, Some(OfferAnswer::Veto(7)));
     bench.hear_told("3", |_| {});
     assert_eq!(told(&mut bench).answer, None);
     bench.hear_told("3", |told| told.offer = Some(8));
-    assert!(bench.drain().contains(&Output::Offered));
+    assert!(bench.was_offered());
 }
 
 #[test]
@@ -890,7 +903,7 @@ fn a_primary_fails_back_after_it_has_stood_by_for_long_enough() {
     assert!(told(&mut bench).wants);
     // The peer offers; not being ready, this node waits as long again.
     bench.hear_told("3", |told| told.offer = Some(1));
-    bench.machine.handle_offer_answer(false, bench.now);
+    bench.answer_offer(false);
     assert!(!told(&mut bench).wants);
     beside_active(&mut bench, 11);
     assert!(told(&mut bench).wants);
@@ -955,7 +968,7 @@ fn under_maintenance_nobody_takes_over_but_by_hand() {
         assert_eq!(bench.request(), Answer::Refuse);
         // What a hand hands over at the peer is taken.
         bench.hear_told("3", |told| told.offer = Some(3));
-        bench.machine.handle_offer_answer(true, bench.now);
+        bench.answer_offer(true);
         let digit = ["2", "1"][role as usize];
         bench.hear_told(digit, |told| told.offer = Some(3));
         assert_eq!(bench.state(), State::Active);
@@ -1020,7 +1033,7 @@ fn a_monitor_takes_no_offer_back() {
     let mut bench = Bench::in_state(Role::Backup, State::Passive);
     bench.machine.set_maintenance(true);
     bench.hear_told("3", |told| told.offer = Some(7));
-    bench.machine.handle_offer_answer(true, bench.now);
+    bench.answer_offer(true);
     bench.drain();
     // While somebody listens who reads digits alone, that is all that the peer can say.
     bench.hear("3");
@@ -1043,4 +1056,111 @@ fn who_is_under_maintenance_asks_for_nothing() {
     bench.hear_told("3", |_| {});
     bench.run_for(beats(1.5));
     assert!(!told(&mut bench).wants);
+}
+
+#[test]
+fn an_answer_is_to_the_offer_that_was_considered() {
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    bench.hear_told("3", |told| told.offer = Some(7));
+    let first = bench.machine.offered().unwrap();
+    bench.hear_told("3", |_| {});
+    bench.machine.handle_offer_answer(first, true, bench.now);
+    bench.hear_told("3", |told| told.offer = Some(8));
+    bench.machine.handle_offer_answer(first, true, bench.now);
+    assert_eq!(told(&mut bench).answer, None);
+    bench.answer_offer(true);
+    assert_eq!(told(&mut bench).answer, Some(OfferAnswer::Ready(8)));
+}
+
+#[test]
+fn an_offer_waits_for_as_long_as_the_peer_may_consider_it() {
+    let mut bench = Bench::in_state(Role::Primary, State::Active);
+    let config = Config::new(Role::Primary).with_offer_wait(beats(9.0));
+    bench.machine = machine(config.unwrap(), OURS, bench.now);
+    bench.hear("2");
+    bench.hear_told("4", |_| {});
+    assert_eq!(
+        bench.machine.handle_step_back(bench.now),
+        Ok(StepBack::Offered)
+    );
+    for beat in 1..=9 {
+        assert_eq!(told(&mut bench).offer, Some(1), "after {beat} heartbeats");
+        bench.run_for(beats(1.0));
+        bench.hear_told("4", |_| {});
+    }
+    assert_eq!(told(&mut bench).offer, None);
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[test]
+fn a_request_would_be_a_vote_when_the_peer_is_gone_and_the_application_fit() {
+    for (state, votes) in [
+        (State::Passive, true),
+        (State::Resigned, true),
+        (State::Active, false),
+        (State::Draining, false),
+    ] {
+        let mut bench = Bench::in_state(Role::Backup, state);
+        bench.hear(if votes { "3" } else { "4" });
+        bench.run_for(beats(1.9));
+        assert!(!bench.machine.outlook(bench.now).vote_counts, "{state:?}");
+        bench.run_for(beats(0.1));
+        assert_eq!(
+            bench.machine.outlook(bench.now).vote_counts,
+            votes,
+            "{state:?}"
+        );
+    }
+}
+
+#[test]
+fn nobody_votes_for_a_node_that_is_unfit() {
+    for state in [State::Passive, State::Resigned] {
+        let mut bench = Bench::in_state(Role::Primary, state);
+        bench.machine.set_fit(false);
+        bench.run_for(beats(3.0));
+        bench.machine.handle_peer_dead(bench.now);
+        assert!(!bench.machine.outlook(bench.now).vote_counts);
+        assert_eq!(bench.request(), Answer::Refuse);
+        bench.machine.set_fit(true);
+        assert_eq!(bench.request(), Answer::Accept);
+    }
+    // Nor does it say that it is ready, whatever it is told.
+    let mut bench = Bench::in_state(Role::Backup, State::Passive);
+    bench.machine.set_fit(false);
+    bench.hear_told("3", |told| told.offer = Some(7));
+    bench.answer_offer(true);
+    assert_eq!(told(&mut bench).answer, Some(OfferAnswer::Veto(7)));
+}
+
+#[test]
+fn an_active_node_that_is_unfit_offers_the_service_until_it_is_taken() {
+    let mut bench = Bench::in_state(Role::Backup, State::Active);
+    bench.machine.set_fit(false);
+    // Alone it serves as well as it can.
+    bench.run_for(beats(3.0));
+    assert_eq!(bench.request(), Answer::Accept);
+    assert_eq!(told(&mut bench).offer, None);
+    bench.hear_told("4", |_| {});
+    bench.run_for(beats(0.5));
+    assert_eq!(told(&mut bench).offer, Some(1));
+    bench.hear_told("4", |told| told.answer = Some(OfferAnswer::Veto(1)));
+    assert_eq!(bench.state(), State::Active);
+    bench.run_for(beats(1.0));
+    bench.hear_told("4", |_| {});
+    assert_eq!(told(&mut bench).offer, None);
+    bench.run_for(beats(1.0));
+    assert_eq!(told(&mut bench).offer, Some(2));
+    bench.hear_told("4", |told| told.answer = Some(OfferAnswer::Ready(2)));
+    assert_eq!(bench.state(), State::Draining);
+
+    // Nothing of this under maintenance, nor by one that is well.
+    for (maintenance, fit) in [(true, false), (false, true)] {
+        let mut bench = Bench::in_state(Role::Backup, State::Active);
+        bench.machine.set_maintenance(maintenance);
+        bench.machine.set_fit(fit);
+        bench.hear_told("4", |_| {});
+        bench.run_for(beats(1.5));
+        assert_eq!(told(&mut bench).offer, None);
+    }
 }

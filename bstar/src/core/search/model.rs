@@ -71,7 +71,7 @@ impl Pair {
         world.nodes[n] = Some(Node {
             machine,
             paused: false,
-            asked: false,
+            asked: None,
             maintenance: false,
         });
         self.drain(world, n);
@@ -83,8 +83,8 @@ impl Pair {
         while let Some(node) = &mut world.nodes[n]
             && let Some(output) = node.machine.poll_output()
         {
-            if let Output::Offered = output {
-                node.asked = true;
+            if let Output::Offered(offer) = output {
+                node.asked = Some(offer);
             }
             self.see(world, n, &output);
             match output {
@@ -257,7 +257,7 @@ impl Pair {
                 if serves || !waits || self.travel == Travel::Anyhow {
                     actions.push(Action::Request(n));
                 }
-                if node.asked {
+                if node.asked.is_some() {
                     actions.extend([Action::Answer(n, true), Action::Answer(n, false)]);
                 }
                 if node.machine.state() == State::Draining {
@@ -294,11 +294,12 @@ impl Pair {
                 self.with(world, n, |machine, now| machine.handle_peer_dead(now));
             }
             Action::Answer(n, ready) => {
-                if let Some(node) = &mut world.nodes[n] {
-                    node.asked = false;
-                }
+                let node = world.nodes[n].as_mut();
+                let offer = node.and_then(|node| node.asked.take());
                 self.with(world, n, |machine, now| {
-                    machine.handle_offer_answer(ready, now);
+                    if let Some(offer) = offer {
+                        machine.handle_offer_answer(offer, ready, now);
+                    }
                 });
             }
             Action::Drained(n) => {

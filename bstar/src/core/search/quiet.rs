@@ -56,7 +56,7 @@ impl Pair {
             match &mut world.nodes[n] {
                 Some(node) => {
                     node.paused = false;
-                    node.asked = false;
+                    node.asked = None;
                     self.set_maintenance(&mut world, n, false);
                 }
                 None if restart => self.start(&mut world, n),

@@ -137,7 +137,7 @@ impl Pair {
                 let rule = "who hands over resigns, and else is active still";
                 world.witness.require(told == expected, rule);
             }
-            Output::Offered => {
+            Output::Offered(_) => {
                 let passive = world.states()[n] == Some(State::Passive);
                 let rule = "an offer is for one that stands by";
                 world.witness.require(passive, rule);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::TIMEOUT;
 use super::witness::Witness;
-use crate::core::{Machine, State};
+use crate::core::{Machine, Offer, State};
 
 /// A message, and when it was sent if that is kept.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub(super) struct World {
 pub(super) struct Node {
     pub(super) machine: Machine,
     pub(super) paused: bool,
-    /// The application was asked whether it is ready, and has not answered.
-    pub(super) asked: bool,
+    /// The offer that the application was asked about, and has not answered.
+    pub(super) asked: Option<Offer>,
     pub(super) maintenance: bool,
 }
 

@@ -126,10 +126,7 @@ pub(crate) enum CheckKind {
     /// A command exits with 0.
     Command(Vec<String>),
     /// A REQ's message is answered.
-    Zmq {
-        endpoint: Endpoint,
-        message: String,
-    },
+    Zmq { endpoint: Endpoint, message: String },
 }
 
 /// A check of health.
