@@ -1,4 +1,7 @@
 //! `bstar run`: any server as one node of a pair, by a program beside it.
 
+mod child;
 mod config;
 mod front;
+#[cfg(test)]
+mod trial;
