@@ -3,5 +3,6 @@
 mod child;
 mod config;
 mod front;
+mod hooks;
 #[cfg(test)]
 mod trial;
