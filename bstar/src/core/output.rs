@@ -72,6 +72,17 @@ pub struct Offer {
     pub(super) number: u64,
 }
 
+#[cfg(test)]
+impl Offer {
+    /// One of some peer.
+    pub(crate) fn numbered(number: u64) -> Offer {
+        Offer {
+            incarnation: 0,
+            number,
+        }
+    }
+}
+
 /// What the machine wants done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

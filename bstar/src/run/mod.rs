@@ -1,6 +1,7 @@
 //! `bstar run`: any server as one node of a pair, by a program beside it.
 
 mod child;
+mod conductor;
 mod config;
 mod front;
 mod hooks;

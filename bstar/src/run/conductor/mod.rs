@@ -1,0 +1,681 @@
+//! What follows on what: hooks, the server's process, the front ends' gate, the pair.
+//!
+//! ```text
+//!             vote or offer                 activation
+//!   stands by ─────────────▶ before-active ───────────▶ server ready ──▶ on-active ──▶ gate open
+//!       ▲                    (fails: a veto)                                               │ switchover
+//!       │                                                                                  ▼
+//!   on-passive ◀── server stopped (run = "active") ◀── gate closed ◀── before-passive ◀── gate draining
+//! ```
+//!
+//! Pure: no process, no socket, no clock. Feed [`Conductor::handle`] what happens, with the time; drain
+//! [`Conductor::poll_output`]; feed [`Input::Timeout`] no later than [`Conductor::next_deadline`].
+//!
+//! One hook's list runs at a time, to its end: what becomes due meanwhile waits, and is looked at anew.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::config::ServerRun;
+use super::front::{FrontEvent, Gate};
+use super::hooks::HookKind;
+use crate::core::{Offer, Outlook, State, Transition};
+
+#[cfg(test)]
+mod tests;
+
+/// Before a hook that failed is run again, and before another vote is taken after a veto.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// For how long what before-active said is good.
+const PREPARED_FOR: Duration = Duration::from_secs(60);
+/// After so long a node that stands by may be asked again to start a server that could not be kept alive.
+const REST: Duration = Duration::from_secs(30);
+/// The front ends' own drain is shorter; this is for one that does not end.
+const DRAINED_WITHIN: Duration = Duration::from_secs(1);
+
+/// What of the configuration decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) run: ServerRun,
+    pub(crate) vote_when_unhealthy: bool,
+    /// There is a hook before-active, so that whoever asks has to wait for it.
+    pub(crate) has_before_active: bool,
+    pub(crate) start_timeout: Duration,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Transition(Transition),
+    Outlook(Outlook),
+    Offered(Offer),
+    Front(FrontEvent),
+    /// The hooks that were asked for last have ended.
+    HooksEnded(Result<(), String>),
+    ServerStarted,
+    ServerEnded(String),
+    ServerGaveUp(String),
+    ServerStopped,
+    Healthy,
+    Unhealthy(String),
+    /// The operator wants this node to end.
+    Stop,
+    /// The switchover that was asked for has come to its end, either way.
+    SwitchoverEnded,
+    /// Time passed.
+    Timeout,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Gate(Gate),
+    /// Answered by [`Input::HooksEnded`]. Without a cause, it is that of the last transition.
+    RunHooks {
+        kind: HookKind,
+        cause: Option<&'static str>,
+    },
+    /// Something is wrong: for the log and the hook on-fault.
+    Fault {
+        what: Fault,
+        detail: String,
+    },
+    StartServer,
+    StopServer,
+    /// The server was just started, or is somebody else's: look at its health.
+    WatchHealth {
+        just_started: bool,
+    },
+    ForgetHealth,
+    CastVote,
+    AnswerOffer(Offer, Result<(), String>),
+    Fit(bool),
+    /// From here on a switchover waits until it is released.
+    HoldSwitchover,
+    ReleaseSwitchover,
+    SwitchOver,
+    /// All is done that was to be done before the end.
+    End,
+}
+
+/// What a fault is called in the log, and by the hook on-fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    ServerEnded,
+    ServerGaveUp,
+    Unhealthy,
+    HookFailed,
+    PeerSilent,
+}
+
+impl Fault {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Fault::ServerEnded => "server-ended",
+            Fault::ServerGaveUp => "server-gave-up",
+            Fault::Unhealthy => "unhealthy",
+            Fault::HookFailed => "hook-failed",
+            Fault::PeerSilent => "peer-silent",
+        }
+    }
+}
+
+/// A list of hooks that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Job {
+    BeforeActive(Purpose),
+    /// Of the activation with this epoch.
+    OnActive(u64),
+    BeforePassive,
+    OnPassive,
+}
+
+/// Who waits for before-active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Vote,
+    Offer(Offer),
+    /// This node was made active without being asked: by its peer's start, or by hand.
+    Activation,
+}
+
+/// The server, as far as it is ours to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Server {
+    /// Somebody else's.
+    Foreign,
+    Off,
+    /// It was told to start, and has not or has ended; it is started again without our doing.
+    Starting,
+    Up,
+    Stopping,
+}
+
+/// The way to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Not,
+    HandingOver,
+    Closing,
+    Ended,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Conductor {
+    settings: Settings,
+    state: State,
+    epoch: u64,
+    outlook: Outlook,
+    server: Server,
+    given_up_until: Option<Instant>,
+    healthy: Option<bool>,
+    /// The epoch of the activation for which on-active has run.
+    serving: Option<u64>,
+    job: Option<Job>,
+    owes_on_passive: bool,
+    /// The server was away since on-active has run.
+    owes_on_active: bool,
+    /// It was ours that was away, so nobody is let in before on-active has run again.
+    restarted: bool,
+    /// A hook failed without which this node cannot serve.
+    hook_failed: bool,
+    /// Not before then is a hook run again that failed.
+    retry_at: Option<Instant>,
+    prepared_until: Option<Instant>,
+    vetoed_until: Option<Instant>,
+    vote_asked: bool,
+    offer: Option<Offer>,
+    /// The front ends have drained, or must have by this time.
+    drained: bool,
+    drained_by: Option<Instant>,
+    ready_by: Option<Instant>,
+    /// It was not ready in time.
+    overdue: bool,
+    stop: Stop,
+    gate: Gate,
+    fit: bool,
+    held: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Conductor {
+    /// A node that starts: its server is started, unless it is to run only while the node is active.
+    pub(crate) fn new(settings: Settings, now: Instant) -> Conductor {
+        let mut conductor = Conductor {
+            settings,
+            state: State::Initial,
+            epoch: 0,
+            outlook: Outlook::default(),
+            server: Server::Off,
+            given_up_until: None,
+            healthy: None,
+            serving: None,
+            job: None,
+            owes_on_passive: false,
+            owes_on_active: false,
+            restarted: false,
+            hook_failed: false,
+            retry_at: None,
+            prepared_until: None,
+            vetoed_until: None,
+            vote_asked: false,
+            offer: None,
+            drained: false,
+            drained_by: None,
+            ready_by: None,
+            overdue: false,
+            stop: Stop::Not,
+            gate: Gate::Closed,
+            fit: true,
+            held: false,
+            outputs: VecDeque::new(),
+        };
+        match settings.run {
+            ServerRun::None => {
+                conductor.server = Server::Foreign;
+                let just_started = false;
+                conductor.put(Output::WatchHealth { just_started });
+            }
+            ServerRun::Always => conductor.start_server(),
+            ServerRun::Active => {}
+        }
+        conductor.settle(now);
+        conductor
+    }
+
+    pub(crate) fn handle(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Transition(transition) => self.enter(&transition, now),
+            Input::Outlook(outlook) => self.look_out(outlook),
+            Input::Offered(offer) => self.offer = Some(offer),
+            Input::Front(FrontEvent::Vote) => self.vote_asked = true,
+            Input::Front(FrontEvent::Drained) => self.drained = true,
+            // It is logged, and tried again, where it happens.
+            Input::Front(FrontEvent::CannotListen) => {}
+            Input::HooksEnded(result) => self.end_job(result, now),
+            Input::ServerStarted => self.note_started(),
+            Input::ServerEnded(how) => {
+                if self.server == Server::Up {
+                    self.server = Server::Starting;
+                }
+                self.healthy = None;
+                self.fault(Fault::ServerEnded, how);
+            }
+            Input::ServerGaveUp(why) => {
+                self.given_up_until = Some(now + REST);
+                self.fault(Fault::ServerGaveUp, why);
+            }
+            Input::ServerStopped => self.server = Server::Off,
+            Input::Healthy => self.note_healthy(),
+            Input::Unhealthy(why) => {
+                self.healthy = Some(false);
+                self.fault(Fault::Unhealthy, why);
+            }
+            Input::Stop => self.begin_stop(),
+            Input::SwitchoverEnded => {
+                if self.stop == Stop::HandingOver {
+                    self.stop = Stop::Closing;
+                }
+            }
+            Input::Timeout => {}
+        }
+        self.settle(now);
+    }
+
+    /// What is to be done next; `None` when all is done.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due, if it is.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.retry_at,
+            self.vetoed_until,
+            self.drained_by,
+            self.ready_by,
+            self.given_up_until.filter(|_| !self.is_active()),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        self.gate
+    }
+
+    /// Whether the server is there, and well.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.server, Server::Foreign | Server::Up) && self.healthy == Some(true)
+    }
+
+    fn is_active(&self) -> bool {
+        self.state == State::Active
+    }
+
+    fn put(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    fn fault(&mut self, what: Fault, detail: String) {
+        self.put(Output::Fault { what, detail });
+    }
+
+    fn enter(&mut self, transition: &Transition, now: Instant) {
+        self.state = transition.to;
+        self.epoch = transition.epoch;
+        self.offer = None;
+        self.vote_asked = false;
+        self.vetoed_until = None;
+        self.hook_failed = false;
+        self.retry_at = None;
+        self.ready_by = None;
+        self.overdue = false;
+        self.drained = false;
+        self.drained_by = None;
+        let served = matches!(transition.from, State::Active | State::Draining);
+        if transition.to != State::Draining {
+            self.release();
+        }
+        match transition.to {
+            State::Active => {}
+            State::Draining => self.drained_by = Some(now + DRAINED_WITHIN),
+            State::Passive if transition.from == State::Initial => self.owes_on_passive = true,
+            State::Initial | State::Passive | State::Resigned => {
+                self.owes_on_passive |= served;
+                self.prepared_until = None;
+            }
+        }
+        if self.stop == Stop::HandingOver && served && transition.to != State::Draining {
+            self.stop = Stop::Closing;
+        }
+    }
+
+    fn look_out(&mut self, outlook: Outlook) {
+        if self.outlook.peer_heard && !outlook.peer_heard {
+            let detail = "nothing was heard of the peer for a peer timeout".to_owned();
+            self.fault(Fault::PeerSilent, detail);
+        }
+        self.outlook = outlook;
+        self.vote_asked &= outlook.vote_counts;
+    }
+
+    fn start_server(&mut self) {
+        self.server = Server::Starting;
+        self.put(Output::StartServer);
+    }
+
+    fn stop_server(&mut self) {
+        self.server = Server::Stopping;
+        self.healthy = None;
+        self.put(Output::ForgetHealth);
+        self.put(Output::StopServer);
+    }
+
+    fn note_started(&mut self) {
+        if self.server == Server::Starting {
+            self.server = Server::Up;
+            self.healthy = None;
+            self.restarted = self.serving.is_some();
+            let just_started = true;
+            self.put(Output::WatchHealth { just_started });
+        }
+    }
+
+    /// A server that was away has forgotten what it was told: whether to follow, for example.
+    fn note_healthy(&mut self) {
+        let first = self.healthy.replace(true).is_none() && self.server == Server::Foreign;
+        self.given_up_until = None;
+        self.overdue = false;
+        self.ready_by = None;
+        match self.state {
+            State::Active | State::Draining => self.owes_on_active |= self.serving.is_some(),
+            State::Passive | State::Resigned => self.owes_on_passive |= !first,
+            State::Initial => {}
+        }
+    }
+
+    fn begin_stop(&mut self) {
+        self.stop = match self.stop {
+            Stop::Not if self.is_active() && self.serving.is_some() => {
+                self.put(Output::SwitchOver);
+                Stop::HandingOver
+            }
+            Stop::Not if self.state == State::Draining => Stop::HandingOver,
+            Stop::Not => Stop::Closing,
+            // Whoever asks twice does not want to wait.
+            Stop::HandingOver | Stop::Closing | Stop::Ended => {
+                self.put(Output::End);
+                Stop::Ended
+            }
+        };
+    }
+
+    fn end_job(&mut self, result: Result<(), String>, now: Instant) {
+        let Some(job) = self.job.take() else { return };
+        match result {
+            Ok(()) => self.end_job_well(job, now),
+            Err(error) => {
+                self.fault(Fault::HookFailed, error.clone());
+                self.end_job_badly(job, error, now);
+            }
+        }
+    }
+
+    fn end_job_well(&mut self, job: Job, now: Instant) {
+        match job {
+            // Whoever waits for it is answered when all is looked at anew.
+            Job::BeforeActive(purpose) => {
+                self.prepared_until = Some(now + PREPARED_FOR);
+                self.vote_asked |= purpose == Purpose::Vote && self.outlook.vote_counts;
+            }
+            Job::OnActive(epoch) => {
+                self.serving = Some(epoch);
+                self.restarted = false;
+                self.hook_failed = false;
+            }
+            Job::BeforePassive => self.release(),
+            Job::OnPassive => self.serving = None,
+        }
+    }
+
+    fn end_job_badly(&mut self, job: Job, error: String, now: Instant) {
+        let retry_at = now + RETRY_AFTER;
+        match job {
+            Job::BeforeActive(Purpose::Vote) => self.vetoed_until = Some(retry_at),
+            Job::BeforeActive(Purpose::Offer(offer)) => {
+                if self.offer == Some(offer) {
+                    self.offer = None;
+                    self.put(Output::AnswerOffer(offer, Err(error)));
+                }
+            }
+            Job::BeforeActive(Purpose::Activation) | Job::OnActive(_) => {
+                self.hook_failed = self.is_active();
+                self.owes_on_active |= self.serving.is_some();
+                self.retry_at = Some(retry_at);
+            }
+            // As long as the drain lasts.
+            Job::BeforePassive => self.retry_at = Some(retry_at),
+            Job::OnPassive => {
+                self.serving = None;
+                // At the end there is no other time.
+                self.owes_on_passive |= self.stop == Stop::Not;
+                self.retry_at = Some(retry_at);
+            }
+        }
+    }
+
+    /// Looks at all anew: what is due is begun, and gate and fitness follow.
+    fn settle(&mut self, now: Instant) {
+        self.pass_time(now);
+        if self.job.is_none() && self.stop != Stop::Ended {
+            self.begin_next(now);
+        }
+        let gate = self.gate_wanted();
+        if gate != self.gate {
+            self.gate = gate;
+            self.put(Output::Gate(gate));
+        }
+        if self.is_active() && self.gate == Gate::Open && !self.held {
+            self.held = true;
+            self.put(Output::HoldSwitchover);
+        }
+        let fit = self.fit_wanted();
+        if fit != self.fit {
+            self.fit = fit;
+            self.put(Output::Fit(fit));
+        }
+    }
+
+    fn pass_time(&mut self, now: Instant) {
+        let is_over = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+        for at in [
+            &mut self.retry_at,
+            &mut self.vetoed_until,
+            &mut self.prepared_until,
+        ] {
+            if is_over(*at) {
+                *at = None;
+            }
+        }
+        if is_over(self.drained_by) {
+            self.drained_by = None;
+            self.drained = true;
+        }
+        if is_over(self.ready_by) {
+            self.ready_by = None;
+            self.overdue = true;
+            self.fault(Fault::Unhealthy, "its server is not ready in time".into());
+        }
+        if !self.is_active() && is_over(self.given_up_until) {
+            self.given_up_until = None;
+        }
+    }
+
+    fn begin(&mut self, job: Job) {
+        self.job = Some(job);
+        let again = self.serving == Some(self.epoch);
+        let (kind, cause) = match job {
+            Job::BeforeActive(Purpose::Vote) => (HookKind::BeforeActive, Some("vote")),
+            Job::BeforeActive(Purpose::Offer(_)) => (HookKind::BeforeActive, Some("peer-offers")),
+            Job::BeforeActive(Purpose::Activation) => (HookKind::BeforeActive, None),
+            Job::OnActive(_) => (HookKind::OnActive, again.then_some("server-returned")),
+            Job::BeforePassive => (HookKind::BeforePassive, None),
+            Job::OnPassive => (HookKind::OnPassive, None),
+        };
+        self.put(Output::RunHooks { kind, cause });
+    }
+
+    fn begin_next(&mut self, now: Instant) {
+        let waits = self.retry_at.is_some();
+        // What ended is put in order before anything else begins.
+        if self.owes_on_passive && self.state != State::Draining {
+            if self.settings.run == ServerRun::Active && self.server_is_there() {
+                self.stop_server();
+            } else if !waits && self.server != Server::Stopping {
+                self.owes_on_passive = false;
+                self.begin(Job::OnPassive);
+            }
+            return;
+        }
+        match self.state {
+            State::Active if self.stop == Stop::Closing => self.close(),
+            State::Active if !waits => self.make_ready(now),
+            State::Active => {}
+            State::Draining if self.serving.is_none() => self.release(),
+            State::Draining if self.drained && self.held && !waits => {
+                self.begin(Job::BeforePassive)
+            }
+            State::Draining => {}
+            State::Initial | State::Passive | State::Resigned if self.stop != Stop::Not => {
+                self.close()
+            }
+            State::Initial | State::Passive | State::Resigned => self.answer_who_asks(),
+        }
+    }
+
+    fn server_is_there(&self) -> bool {
+        matches!(self.server, Server::Starting | Server::Up)
+    }
+
+    /// The steps from the activation to the open gate, one at a time.
+    fn make_ready(&mut self, now: Instant) {
+        let serves = self.serving == Some(self.epoch);
+        if serves && !self.owes_on_active {
+            return;
+        }
+        if !serves && self.settings.has_before_active && self.prepared_until.is_none() {
+            self.begin(Job::BeforeActive(Purpose::Activation));
+        } else if self.settings.run == ServerRun::Active && self.server == Server::Off {
+            self.start_server();
+            self.ready_by = Some(now + self.settings.start_timeout);
+        } else if !self.is_ready() {
+            if !self.overdue {
+                self.ready_by
+                    .get_or_insert(now + self.settings.start_timeout);
+            }
+        } else {
+            self.owes_on_active = false;
+            self.begin(Job::OnActive(self.epoch));
+        }
+    }
+
+    /// An offer of the peer, or a client's vote: before-active may decline.
+    fn answer_who_asks(&mut self) {
+        let is_prepared = !self.settings.has_before_active || self.prepared_until.is_some();
+        if let Some(offer) = self.offer {
+            if let Some(reason) = self.unfit() {
+                self.offer = None;
+                self.put(Output::AnswerOffer(offer, Err(reason.to_owned())));
+            } else if is_prepared {
+                self.offer = None;
+                self.put(Output::AnswerOffer(offer, Ok(())));
+            } else {
+                self.begin(Job::BeforeActive(Purpose::Offer(offer)));
+            }
+        } else if std::mem::take(&mut self.vote_asked)
+            && self.outlook.vote_counts
+            && self.vetoed_until.is_none()
+        {
+            if is_prepared {
+                self.put(Output::CastVote);
+            } else {
+                self.begin(Job::BeforeActive(Purpose::Vote));
+            }
+        }
+    }
+
+    /// On the way to the end: the server first, then all.
+    fn close(&mut self) {
+        if self.server_is_there() {
+            self.stop_server();
+        } else if self.server != Server::Stopping {
+            self.stop = Stop::Ended;
+            self.put(Output::End);
+        }
+    }
+
+    fn release(&mut self) {
+        if std::mem::take(&mut self.held) {
+            self.put(Output::ReleaseSwitchover);
+        }
+    }
+
+    fn gate_wanted(&self) -> Gate {
+        let serves = self.serving == Some(self.epoch) && !self.owes_on_passive;
+        match self.state {
+            _ if matches!(self.stop, Stop::Closing | Stop::Ended) => Gate::Closed,
+            State::Active if self.hook_failed || self.overdue || self.given_up_until.is_some() => {
+                Gate::Closed
+            }
+            State::Active if serves && !self.server_is_away() => Gate::Open,
+            State::Active => Gate::Voting,
+            State::Draining if serves => Gate::Draining,
+            State::Draining => Gate::Closed,
+            State::Initial | State::Passive | State::Resigned => {
+                if self.outlook.vote_counts && self.vetoed_until.is_none() {
+                    Gate::Voting
+                } else {
+                    Gate::Closed
+                }
+            }
+        }
+    }
+
+    /// While it is ours, and is restarted, or has not been told again what it is.
+    fn server_is_away(&self) -> bool {
+        match self.server {
+            Server::Foreign => false,
+            Server::Up => self.healthy.is_none() || self.restarted,
+            Server::Off | Server::Starting | Server::Stopping => true,
+        }
+    }
+
+    fn fit_wanted(&self) -> bool {
+        let forgiven = self.settings.vote_when_unhealthy
+            && !self.is_active()
+            && self.given_up_until.is_none()
+            && self.stop == Stop::Not;
+        forgiven || self.unfit().is_none()
+    }
+
+    /// Why this node cannot serve.
+    fn unfit(&self) -> Option<&'static str> {
+        let stands_by = !matches!(self.state, State::Active | State::Draining);
+        // One that runs only while this node is active is not there to be looked at.
+        let is_looked_at = self.settings.run != ServerRun::Active || !stands_by;
+        if self.stop != Stop::Not {
+            Some("it is being stopped")
+        } else if self.given_up_until.is_some() {
+            Some("its server cannot be kept alive")
+        } else if self.hook_failed {
+            Some("a hook failed")
+        } else if self.overdue || (is_looked_at && self.healthy == Some(false)) {
+            Some("its server is not well")
+        } else if is_looked_at && stands_by && self.healthy.is_none() {
+            Some("the health of its server is not known yet")
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,531 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::Event;
+
+/// A conductor with what its outputs have led to.
+struct Bench {
+    conductor: Conductor,
+    now: Instant,
+    gate: Gate,
+    fit: bool,
+    /// Hooks that run.
+    running: Option<HookKind>,
+    /// All that was put out and is not the gate or the fitness, in short.
+    log: Vec<String>,
+    epoch: u64,
+    state: State,
+}
+
+impl Bench {
+    fn new(run: ServerRun) -> Bench {
+        Bench::with(|settings| settings.run = run)
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Bench {
+        let mut settings = Settings {
+            run: ServerRun::None,
+            vote_when_unhealthy: false,
+            has_before_active: true,
+            start_timeout: Duration::from_secs(30),
+        };
+        change(&mut settings);
+        let now = Instant::now();
+        let mut bench = Bench {
+            conductor: Conductor::new(settings, now),
+            now,
+            gate: Gate::Closed,
+            fit: true,
+            running: None,
+            log: Vec::new(),
+            epoch: 0,
+            state: State::Initial,
+        };
+        bench.drain();
+        bench
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.conductor.poll_output() {
+            match output {
+                Output::Gate(gate) => self.gate = gate,
+                Output::Fit(fit) => self.fit = fit,
+                Output::RunHooks { kind, .. } => {
+                    assert_eq!(self.running.replace(kind), None, "one at a time");
+                    self.log.push(kind.to_string());
+                }
+                Output::Fault { what, .. } => self.log.push(what.name().to_owned()),
+                Output::AnswerOffer(_, answer) => {
+                    let answer = if answer.is_ok() { "ready" } else { "veto" };
+                    self.log.push(answer.to_owned());
+                }
+                other => self.log.push(format!("{other:?}")),
+            }
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.conductor.handle(input, self.now);
+        self.drain();
+    }
+
+    fn enter(&mut self, to: State) {
+        let from = std::mem::replace(&mut self.state, to);
+        if to == State::Active {
+            self.epoch += 1;
+        }
+        self.feed(Input::Transition(Transition {
+            row: "a-row",
+            cause: Event::PeerInitial,
+            from,
+            to,
+            epoch: self.epoch,
+            fence: None,
+        }));
+    }
+
+    fn end_hooks(&mut self, expected: HookKind, result: Result<(), &str>) {
+        assert_eq!(self.running.take(), Some(expected), "{:?}", self.log);
+        self.feed(Input::HooksEnded(result.map_err(str::to_owned)));
+    }
+
+    fn look_out(&mut self, vote_counts: bool, peer_heard: bool) {
+        let mut outlook = Outlook::default();
+        outlook.vote_counts = vote_counts;
+        outlook.peer_heard = peer_heard;
+        self.feed(Input::Outlook(outlook));
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.conductor.next_deadline().filter(|at| *at <= end) {
+            assert!(at > self.now, "a deadline that is over is none");
+            self.now = at;
+            self.feed(Input::Timeout);
+        }
+        self.now = end;
+    }
+
+    fn take_log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// A foreign server that is well, beside a peer.
+    fn standing_by() -> Bench {
+        let mut bench = Bench::new(ServerRun::None);
+        bench.feed(Input::Healthy);
+        bench.look_out(false, true);
+        bench.enter(State::Passive);
+        bench.end_hooks(HookKind::OnPassive, Ok(()));
+        bench.take_log();
+        bench
+    }
+
+    fn serving() -> Bench {
+        let mut bench = Bench::standing_by();
+        bench.enter(State::Active);
+        bench.end_hooks(HookKind::BeforeActive, Ok(()));
+        bench.end_hooks(HookKind::OnActive, Ok(()));
+        assert_eq!(bench.gate, Gate::Open);
+        bench.take_log();
+        bench
+    }
+}
+
+#[test]
+fn a_vote_is_cast_when_before_active_agrees_and_clients_wait_for_on_active() {
+    let mut bench = Bench::standing_by();
+    assert_eq!(
+        bench.gate,
+        Gate::Closed,
+        "a true refusal beside a live peer"
+    );
+    bench.feed(Input::Front(FrontEvent::Vote));
+    assert!(bench.log.is_empty(), "no vote counts yet");
+    bench.look_out(true, false);
+    assert_eq!(bench.gate, Gate::Voting);
+    bench.feed(Input::Front(FrontEvent::Vote));
+    assert!(!bench.log.contains(&"CastVote".to_owned()));
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    assert_eq!(
+        bench.take_log(),
+        ["peer-silent", "before-active", "CastVote"]
+    );
+    bench.enter(State::Active);
+    assert_eq!(bench.gate, Gate::Voting, "held until on-active has run");
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!(bench.gate, Gate::Open);
+    assert_eq!(bench.take_log(), ["on-active", "HoldSwitchover"]);
+}
+
+#[test]
+fn a_veto_turns_clients_away_for_a_moment() {
+    let mut bench = Bench::standing_by();
+    bench.look_out(true, false);
+    bench.feed(Input::Front(FrontEvent::Vote));
+    bench.end_hooks(HookKind::BeforeActive, Err("the replica lags"));
+    assert_eq!(bench.gate, Gate::Closed);
+    assert_eq!(
+        bench.take_log(),
+        ["peer-silent", "before-active", "hook-failed"]
+    );
+    bench.pass(RETRY_AFTER);
+    assert_eq!(bench.gate, Gate::Voting);
+    bench.feed(Input::Front(FrontEvent::Vote));
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    assert_eq!(bench.take_log(), ["before-active", "CastVote"]);
+}
+
+#[test]
+fn an_offer_is_answered_when_before_active_has_ended() {
+    for (result, answer) in [(Ok(()), "ready"), (Err("no"), "veto")] {
+        let mut bench = Bench::standing_by();
+        bench.feed(Input::Offered(Offer::numbered(1)));
+        assert_eq!(bench.take_log(), ["before-active"]);
+        bench.end_hooks(HookKind::BeforeActive, result);
+        assert_eq!(bench.take_log().last().unwrap(), answer);
+    }
+    // The hook is not asked again at the hand-over itself.
+    let mut bench = Bench::standing_by();
+    bench.feed(Input::Offered(Offer::numbered(1)));
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    bench.enter(State::Active);
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!(bench.gate, Gate::Open);
+}
+
+#[test]
+fn a_node_that_is_not_well_declines_offers_and_takes_no_vote() {
+    let mut bench = Bench::standing_by();
+    assert!(bench.fit);
+    bench.feed(Input::Unhealthy("refused".into()));
+    assert!(!bench.fit);
+    bench.feed(Input::Offered(Offer::numbered(1)));
+    assert_eq!(bench.take_log(), ["unhealthy", "veto"]);
+    // Told otherwise it votes, and still declines what a healthy peer offers.
+    let mut bench = Bench::with(|settings| settings.vote_when_unhealthy = true);
+    bench.feed(Input::Unhealthy("refused".into()));
+    bench.enter(State::Passive);
+    bench.end_hooks(HookKind::OnPassive, Ok(()));
+    assert!(bench.fit);
+    bench.take_log();
+    bench.feed(Input::Offered(Offer::numbered(1)));
+    assert_eq!(bench.take_log(), ["veto"]);
+    // An active one that is not well offers, whatever it was told of votes.
+    bench.enter(State::Active);
+    assert!(!bench.fit);
+}
+
+#[test]
+fn a_switchover_drains_runs_before_passive_and_only_then_lets_go() {
+    let mut bench = Bench::serving();
+    bench.enter(State::Draining);
+    assert_eq!(bench.gate, Gate::Draining);
+    assert_eq!(bench.take_log(), [""; 0]);
+    bench.feed(Input::Front(FrontEvent::Drained));
+    assert_eq!(bench.take_log(), ["before-passive"]);
+    bench.end_hooks(HookKind::BeforePassive, Ok(()));
+    assert_eq!(bench.take_log(), ["ReleaseSwitchover"]);
+    bench.enter(State::Resigned);
+    assert_eq!(bench.gate, Gate::Closed);
+    bench.end_hooks(HookKind::OnPassive, Ok(()));
+    assert_eq!(bench.take_log(), ["on-passive"]);
+}
+
+#[test]
+fn before_passive_is_tried_for_as_long_as_the_drain_lasts() {
+    let mut bench = Bench::serving();
+    bench.enter(State::Draining);
+    bench.feed(Input::Front(FrontEvent::Drained));
+    bench.end_hooks(HookKind::BeforePassive, Err("the replica lags"));
+    assert!(!bench.log.contains(&"ReleaseSwitchover".to_owned()));
+    bench.pass(RETRY_AFTER);
+    assert_eq!(bench.running, Some(HookKind::BeforePassive));
+    // The drain is over all the same.
+    bench.enter(State::Resigned);
+    assert!(bench.take_log().contains(&"ReleaseSwitchover".to_owned()));
+    bench.end_hooks(HookKind::BeforePassive, Ok(()));
+    bench.end_hooks(HookKind::OnPassive, Ok(()));
+}
+
+#[test]
+fn front_ends_that_do_not_drain_hold_nobody_up() {
+    let mut bench = Bench::serving();
+    bench.enter(State::Draining);
+    bench.pass(DRAINED_WITHIN);
+    assert_eq!(bench.running, Some(HookKind::BeforePassive));
+}
+
+#[test]
+fn what_is_lost_is_put_in_order_before_it_is_taken_again() {
+    let mut bench = Bench::serving();
+    bench.enter(State::Resigned);
+    assert_eq!(bench.gate, Gate::Closed);
+    assert_eq!(bench.running, Some(HookKind::OnPassive));
+    // Voted active again at once: on-passive runs to its end first.
+    bench.enter(State::Active);
+    assert_eq!(bench.gate, Gate::Voting);
+    bench.end_hooks(HookKind::OnPassive, Ok(()));
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    assert_eq!(bench.gate, Gate::Voting);
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!(bench.gate, Gate::Open);
+}
+
+#[test]
+fn an_active_whose_hook_fails_is_unfit_and_tries_again() {
+    let mut bench = Bench::standing_by();
+    bench.enter(State::Active);
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    bench.end_hooks(HookKind::OnActive, Err("no"));
+    assert_eq!((bench.gate, bench.fit), (Gate::Closed, false));
+    bench.pass(RETRY_AFTER);
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!((bench.gate, bench.fit), (Gate::Open, true));
+}
+
+#[test]
+fn a_server_that_runs_only_while_active_is_started_first_and_stopped_first() {
+    let mut bench = Bench::new(ServerRun::Active);
+    assert!(bench.fit, "what is not there is not looked at");
+    bench.enter(State::Active);
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    assert_eq!(bench.take_log(), ["before-active", "StartServer"]);
+    bench.feed(Input::ServerStarted);
+    assert_eq!(bench.gate, Gate::Voting);
+    bench.feed(Input::Healthy);
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!(bench.gate, Gate::Open);
+    bench.take_log();
+    bench.enter(State::Resigned);
+    assert_eq!(
+        bench.take_log(),
+        ["ReleaseSwitchover", "ForgetHealth", "StopServer"]
+    );
+    assert_eq!(bench.running, None);
+    bench.feed(Input::ServerStopped);
+    assert_eq!(bench.running, Some(HookKind::OnPassive));
+}
+
+#[test]
+fn a_server_that_does_not_become_ready_makes_the_node_unfit() {
+    let mut bench = Bench::new(ServerRun::Active);
+    bench.enter(State::Active);
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    bench.feed(Input::ServerStarted);
+    bench.pass(Duration::from_secs(29));
+    assert!(bench.fit);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!((bench.gate, bench.fit), (Gate::Closed, false));
+    bench.feed(Input::Healthy);
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!((bench.gate, bench.fit), (Gate::Open, true));
+}
+
+#[test]
+fn a_server_that_is_restarted_is_told_again_what_it_is_before_clients_are_let_in() {
+    let mut bench = Bench::new(ServerRun::Always);
+    bench.feed(Input::ServerStarted);
+    bench.feed(Input::Healthy);
+    bench.enter(State::Active);
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    bench.feed(Input::ServerEnded("signal 9".into()));
+    assert_eq!(bench.gate, Gate::Voting, "clients wait for its restart");
+    bench.feed(Input::ServerStarted);
+    bench.feed(Input::Healthy);
+    assert_eq!(bench.gate, Gate::Voting);
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!(bench.gate, Gate::Open);
+    // One that cannot be kept alive is for the peer to replace.
+    bench.feed(Input::ServerEnded("signal 9".into()));
+    bench.feed(Input::ServerGaveUp("5 ends in a row".into()));
+    assert_eq!((bench.gate, bench.fit), (Gate::Closed, false));
+}
+
+#[test]
+fn a_node_that_stops_hands_over_stops_its_server_and_ends() {
+    let mut bench = Bench::new(ServerRun::Always);
+    bench.feed(Input::ServerStarted);
+    bench.feed(Input::Healthy);
+    bench.enter(State::Active);
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    bench.take_log();
+    bench.feed(Input::Stop);
+    assert_eq!(bench.take_log(), ["SwitchOver"]);
+    assert_eq!(bench.gate, Gate::Open);
+    bench.enter(State::Draining);
+    bench.feed(Input::Front(FrontEvent::Drained));
+    bench.end_hooks(HookKind::BeforePassive, Ok(()));
+    bench.enter(State::Resigned);
+    bench.end_hooks(HookKind::OnPassive, Ok(()));
+    bench.feed(Input::ServerStopped);
+    assert_eq!(bench.take_log().last().unwrap(), "End");
+
+    // Nobody takes over: then the end is all that is left.
+    let mut bench = Bench::serving();
+    bench.feed(Input::Stop);
+    bench.feed(Input::SwitchoverEnded);
+    assert_eq!(bench.gate, Gate::Closed);
+    assert_eq!(bench.take_log(), ["SwitchOver", "End"]);
+    // Who asks twice does not wait.
+    let mut bench = Bench::serving();
+    bench.feed(Input::Stop);
+    bench.feed(Input::Stop);
+    assert_eq!(bench.take_log(), ["SwitchOver", "End"]);
+}
+
+/// What may befall a conductor, in any order that its surroundings allow.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Enter(State),
+    Outlook(bool, bool),
+    Offer(u64),
+    Vote,
+    Drained,
+    HooksEnd(bool),
+    ServerStarts,
+    ServerEnds,
+    ServerGivesUp,
+    ServerStops,
+    Healthy,
+    Unhealthy,
+    Time(u64),
+}
+
+fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let fate = prop_oneof![
+        3 => prop::sample::select(State::ALL.to_vec()).prop_map(Fate::Enter),
+        1 => any::<(bool, bool)>().prop_map(|(vote, peer)| Fate::Outlook(vote, peer)),
+        1 => (0..3_u64).prop_map(Fate::Offer),
+        2 => Just(Fate::Vote),
+        1 => Just(Fate::Drained),
+        6 => prop::bool::weighted(0.8).prop_map(Fate::HooksEnd),
+        3 => Just(Fate::ServerStarts),
+        1 => Just(Fate::ServerEnds),
+        1 => Just(Fate::ServerGivesUp),
+        3 => Just(Fate::ServerStops),
+        4 => Just(Fate::Healthy),
+        1 => Just(Fate::Unhealthy),
+        2 => (0..40_000_u64).prop_map(Fate::Time),
+    ];
+    prop::collection::vec(fate, 0..80)
+}
+
+fn may_enter(from: State, to: State) -> bool {
+    use State::{Active, Draining, Initial, Passive, Resigned};
+    match (from, to) {
+        (_, Initial) => false,
+        (Active, Draining | Resigned) | (Draining, Resigned) => true,
+        (Initial | Resigned, Active | Passive) | (Passive, Active | Resigned) => true,
+        _ => false,
+    }
+}
+
+fn befall(bench: &mut Bench, fate: Fate) {
+    match fate {
+        Fate::Enter(to) if may_enter(bench.state, to) => bench.enter(to),
+        Fate::Outlook(vote, peer) => {
+            let serves = matches!(bench.state, State::Active | State::Draining);
+            bench.look_out(vote && !serves, peer);
+        }
+        Fate::Offer(number) if bench.state == State::Passive => {
+            bench.feed(Input::Offered(Offer::numbered(number)));
+        }
+        Fate::Vote if bench.gate == Gate::Voting => bench.feed(Input::Front(FrontEvent::Vote)),
+        Fate::Drained if bench.gate == Gate::Draining => {
+            bench.feed(Input::Front(FrontEvent::Drained));
+        }
+        Fate::HooksEnd(well) => {
+            if bench.running.take().is_some() {
+                let result = if well {
+                    Ok(())
+                } else {
+                    Err("failed".to_owned())
+                };
+                bench.feed(Input::HooksEnded(result));
+            }
+        }
+        Fate::ServerStarts if bench.conductor.server == Server::Starting => {
+            bench.feed(Input::ServerStarted);
+        }
+        Fate::ServerEnds if bench.conductor.server == Server::Up => {
+            bench.feed(Input::ServerEnded("ended".into()));
+        }
+        Fate::ServerGivesUp if bench.conductor.server == Server::Starting => {
+            bench.feed(Input::ServerGaveUp("gave up".into()));
+        }
+        Fate::ServerStops if bench.conductor.server == Server::Stopping => {
+            bench.feed(Input::ServerStopped);
+        }
+        Fate::Healthy if matches!(bench.conductor.server, Server::Up | Server::Foreign) => {
+            if bench.conductor.healthy != Some(true) {
+                bench.feed(Input::Healthy);
+            }
+        }
+        Fate::Unhealthy if bench.conductor.healthy == Some(true) => {
+            bench.feed(Input::Unhealthy("refused".into()));
+        }
+        Fate::Time(millis) => bench.pass(Duration::from_millis(millis)),
+        _ => {}
+    }
+}
+
+proptest! {
+    /// Whatever happens: the gate is open only to who may be let in, and when all goes well again the
+    /// node serves, or stands by with nothing left to do.
+    #[test]
+    fn whatever_happens_the_gate_is_right_and_nothing_gets_stuck(
+        run in prop::sample::select(vec![ServerRun::None, ServerRun::Always, ServerRun::Active]),
+        has_before_active: bool,
+        fates in fates(),
+    ) {
+        let mut bench = Bench::with(|settings| {
+            settings.run = run;
+            settings.has_before_active = has_before_active;
+        });
+        let mut told = None;
+        for fate in fates {
+            let ran = bench.running;
+            befall(&mut bench, fate);
+            if let (Fate::HooksEnd(true), Some(HookKind::OnActive)) = (fate, ran) {
+                told = Some(bench.epoch);
+            }
+            match bench.gate {
+                Gate::Open => {
+                    prop_assert_eq!(bench.state, State::Active);
+                    prop_assert_eq!(told, Some(bench.epoch), "on-active has run for this activation");
+                }
+                Gate::Draining => prop_assert_eq!(bench.state, State::Draining),
+                Gate::Voting => {
+                    let counts = bench.conductor.outlook.vote_counts;
+                    prop_assert!(bench.state == State::Active || counts);
+                }
+                Gate::Closed => {}
+            }
+            if bench.state != State::Active && bench.state != State::Draining {
+                prop_assert!(!bench.conductor.held, "nobody waits for who has stepped back");
+            }
+        }
+        // From here on all goes well.
+        if bench.state == State::Draining {
+            bench.enter(State::Resigned);
+        }
+        for _ in 0..20 {
+            for fate in [Fate::HooksEnd(true), Fate::ServerStarts, Fate::ServerStops, Fate::Healthy] {
+                befall(&mut bench, fate);
+            }
+            bench.pass(Duration::from_secs(2));
+        }
+        if bench.state == State::Active {
+            prop_assert_eq!(bench.gate, Gate::Open);
+        } else {
+            prop_assert_eq!(bench.running, None);
+            prop_assert!(!bench.conductor.owes_on_passive);
+            let off = matches!(bench.conductor.server, Server::Off);
+            prop_assert_eq!(off, run == ServerRun::Active);
+        }
+        prop_assert!(bench.fit);
+    }
+}
