@@ -4,6 +4,7 @@
 //! [`run_program`].
 
 mod client;
+mod config;
 mod parent;
 mod server;
 
@@ -16,6 +17,7 @@ use clap::error::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
 pub use self::client::ClientArgs;
+pub use self::config::{CheckConfigArgs, ExampleConfigArgs, RunArgs};
 pub use self::server::ServerArgs;
 
 use crate::core::{Config, Role};

@@ -7,3 +7,5 @@ mod front;
 mod hooks;
 #[cfg(test)]
 mod trial;
+
+pub(crate) use self::config::{ConfigFlags, ConfigProblem, RunConfig};

@@ -48,6 +48,8 @@ use std::sync::Arc;
 use reactor::{BoxError, Scope};
 
 pub use self::death::ProofOfDeath;
+#[cfg(feature = "programs")]
+pub(crate) use self::death::{MAX_PEER_FRONTENDS, numeric_address};
 pub use self::error::{Error, HandleError};
 pub use self::handle::Handle;
 pub use self::history::Record;

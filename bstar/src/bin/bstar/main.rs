@@ -4,7 +4,9 @@ mod demo;
 
 use std::process::ExitCode;
 
-use bstar::programs::{ClientArgs, Failure, ServerArgs, run_program};
+use bstar::programs::{
+    CheckConfigArgs, ClientArgs, ExampleConfigArgs, Failure, ServerArgs, run_program,
+};
 use clap::{Parser, Subcommand};
 
 /// Binary Star: two servers, one pair, and exactly one of them serves
@@ -19,6 +21,10 @@ struct Args {
 enum Command {
     /// Watch a real pair of processes survive what befalls it
     Demo(demo::DemoArgs),
+    /// Say whether a configuration is right, and what it means
+    CheckConfig(CheckConfigArgs),
+    /// Print a configuration to begin with
+    ExampleConfig(ExampleConfigArgs),
     /// A server of the demo
     #[command(hide = true)]
     Node(ServerArgs),
@@ -31,6 +37,8 @@ fn main() -> ExitCode {
     run_program(|args: Args| -> Result<ExitCode, Failure> {
         match args.command {
             Command::Demo(args) => args.run(),
+            Command::CheckConfig(args) => args.run(),
+            Command::ExampleConfig(args) => args.run(),
             Command::Node(args) => args.run(),
             Command::Client(args) => args.run(),
         }

@@ -1,4 +1,31 @@
 //! What `bstar run` is told, checked.
+//!
+//! ```text
+//! keys      every key there is, with its flag, default and help
+//!   |
+//! file      TOML  -> Document      each value with the line, or the flag, that gave it
+//! flags     clap  -> over it
+//!   |
+//! load      Document -> RunConfig  by fronts, server, health, hooks, control
+//! ```
+//!
+//! Whatever is wrong is one [`ConfigProblem`]: a line that names the place and what would be right.
+
+mod control;
+mod document;
+mod file;
+mod flags;
+mod fronts;
+mod given;
+mod health;
+mod hooks;
+mod keys;
+mod load;
+mod place;
+mod problem;
+mod program;
+mod server;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,6 +36,11 @@ use reactor::Endpoint;
 
 use crate::core::Config;
 use crate::server::ProofOfDeath;
+
+#[allow(unused_imports, reason = "for those who look for a node")]
+pub(crate) use self::control::default_control;
+pub(crate) use self::flags::ConfigFlags;
+pub(crate) use self::problem::ConfigProblem;
 
 /// Everything that one node is told.
 #[derive(Clone, Debug)]
@@ -160,4 +192,17 @@ pub(crate) struct HooksConfig {
     pub(crate) before_passive: Vec<HookConfig>,
     pub(crate) on_passive: Vec<HookConfig>,
     pub(crate) on_fault: Vec<HookConfig>,
+}
+
+impl HooksConfig {
+    /// Each hook by its name.
+    pub(crate) fn all(&self) -> [(&'static str, &[HookConfig]); 5] {
+        [
+            ("before_active", &self.before_active),
+            ("on_active", &self.on_active),
+            ("before_passive", &self.before_passive),
+            ("on_passive", &self.on_passive),
+            ("on_fault", &self.on_fault),
+        ]
+    }
 }

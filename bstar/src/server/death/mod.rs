@@ -21,7 +21,7 @@ use crate::core::Machine;
 use reactor::Endpoint;
 
 /// Front ends of a peer that are asked.
-const MAX_FRONTENDS: usize = 16;
+pub(crate) const MAX_PEER_FRONTENDS: usize = 16;
 const LONGEST_GRACE: Duration = Duration::from_secs(24 * 3600);
 
 /// What it takes to prove that the peer's process is gone: see [`Server::proof_of_death`].
@@ -68,19 +68,23 @@ pub struct ProofOfDeath {
 impl ProofOfDeath {
     /// The addresses of all ports of the peer.
     fn targets(&self, links: &[Link]) -> Result<Vec<SocketAddr>, Error> {
-        if !(1..=MAX_FRONTENDS).contains(&self.peer_frontends.len()) {
-            return Err(Error::PeerFrontends(MAX_FRONTENDS));
+        if !(1..=MAX_PEER_FRONTENDS).contains(&self.peer_frontends.len()) {
+            return Err(Error::PeerFrontends(MAX_PEER_FRONTENDS));
         }
         let links = links.iter().map(|link| Ok(link.remote().clone()));
         let frontends = self
             .peer_frontends
             .iter()
             .map(|text| Endpoint::to_connect(text));
-        links.chain(frontends).map(|e| numeric(&e?)).collect()
+        links
+            .chain(frontends)
+            .map(|e| numeric_address(&e?))
+            .collect()
     }
 }
 
-fn numeric(endpoint: &Endpoint) -> Result<SocketAddr, Error> {
+/// The address of an endpoint that has a number for it.
+pub(crate) fn numeric_address(endpoint: &Endpoint) -> Result<SocketAddr, Error> {
     let address = endpoint.as_str().strip_prefix("tcp://");
     address
         .and_then(|address| address.parse().ok())
