@@ -77,6 +77,9 @@ pub struct Ready {
     /// A descriptor is in error; it is then readable and writable too, as far as these are of interest. Of a ZeroMQ
     /// socket: its context was terminated. Such a socket is reported once, and is good for nothing but removing.
     pub error: bool,
+    /// The end of what a descriptor has to read may be here already: a read that fills less than its buffer is then
+    /// not sure to be the last. Of use to those who are told of [edges](crate::Scope::own_edge_fd) only.
+    pub ended: bool,
 }
 
 impl Ready {
@@ -84,6 +87,7 @@ impl Ready {
         readable: false,
         writable: false,
         error: false,
+        ended: false,
     };
 
     #[inline]
@@ -104,5 +108,6 @@ impl Ready {
         self.readable |= other.readable;
         self.writable |= other.writable;
         self.error |= other.error;
+        self.ended |= other.ended;
     }
 }

@@ -42,7 +42,8 @@ pub enum Event {
         /// What for.
         ready: Ready,
     },
-    /// A descriptor is ready. Called once a turn, as long as it is.
+    /// A descriptor is ready. Called once a turn, as long as it is; of one that is watched for its
+    /// [edges](Scope::own_edge_fd), once for each arrival, and when it asked to be [called again](Scope::call_again).
     Fd {
         /// What the source called it.
         tag: usize,

@@ -65,18 +65,16 @@ impl Poll for MioPoll {
                     readable: event.is_readable() || event.is_read_closed() || error,
                     writable: event.is_writable() || event.is_write_closed() || error,
                     error,
+                    ended: event.is_read_closed() || error,
                 },
             });
         }
         Ok(())
     }
 
-    fn add_edge(&mut self, fd: RawFd, token: Token) -> io::Result<()> {
-        self.poll.registry().register(
-            &mut SourceFd(&fd),
-            MioToken(token.pack()),
-            MioInterest::READABLE,
-        )
+    /// mio knows nothing but edges, so that those who are armed anew are added in the same way.
+    fn add_edge(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
+        self.add_once(fd, token, interest)
     }
 
     fn add_once(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {

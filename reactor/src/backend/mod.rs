@@ -44,8 +44,8 @@ pub(crate) trait Poll {
     /// Waits for a signal, for a wake, or until it is time. Appends to `signals`. May return early with nothing.
     fn wait(&mut self, until: Until, signals: &mut Vec<Signal>) -> io::Result<()>;
 
-    /// Watches `fd` for reading and signals each new arrival once.
-    fn add_edge(&mut self, fd: RawFd, token: Token) -> io::Result<()>;
+    /// Watches `fd`, signals what it is ready for already, and each new arrival once. The interest is not empty.
+    fn add_edge(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()>;
 
     /// Watches `fd` and signals that it is ready, also if it is already: once, and at most once more for each new
     /// arrival. The interest is not empty.

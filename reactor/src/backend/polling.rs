@@ -44,19 +44,16 @@ impl Poll for PollingPoll {
                     readable: event.readable || error,
                     writable: event.writable || error,
                     error,
+                    // It does not say, so it may be.
+                    ended: event.readable || error,
                 },
             });
         }
         Ok(())
     }
 
-    fn add_edge(&mut self, fd: RawFd, token: Token) -> io::Result<()> {
-        raw::polling_add(
-            &self.poller,
-            fd,
-            Event::readable(token.pack()),
-            PollMode::Edge,
-        )
+    fn add_edge(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
+        raw::polling_add(&self.poller, fd, translate(token, interest), PollMode::Edge)
     }
 
     fn add_once(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {

@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use super::{Scope, unwatch};
+use super::{ReadyItem, Scope, unwatch};
 use crate::backend::Token;
 use crate::{Error, FdKey, Interest, Ready, Rejected, SourceKey};
 
@@ -15,10 +15,23 @@ pub(super) struct FdSlot {
     pub(super) place: usize,
     pub(super) tag: usize,
     pub(super) interest: Interest,
+    /// Who is told what, and when.
+    pub(super) trigger: Trigger,
     /// What the back end has signalled and nobody was told yet.
     pub(super) signalled: Ready,
     /// It is in the list of those that are ready.
     pub(super) queued: bool,
+    /// Its source wants to be called in the next turn, whatever is signalled.
+    pub(super) again: bool,
+}
+
+/// When a descriptor is signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trigger {
+    /// As long as it is ready: it is armed anew after each call.
+    Level,
+    /// When something arrives.
+    Edge,
 }
 
 impl FdSlot {
@@ -53,8 +66,53 @@ impl<S: 'static> Scope<S> {
         fd: F,
         interest: Interest,
     ) -> Result<FdKey, Rejected<F>> {
+        self.insert_fd(owner, tag, fd, interest, Trigger::Level)
+    }
+
+    /// Registers a descriptor that belongs to a source and is watched for reading and writing at once, by its edges.
+    ///
+    /// The source is called for what the descriptor is ready for at the beginning, and then once for each arrival: of
+    /// something to read, of room after a write that would have blocked. It is not called again for what it leaves,
+    /// unless it asks for that by [`call_again`](Self::call_again); so it reads until that would block, or until a read
+    /// fills less than its buffer and [`Ready::ended`] was never set. The descriptor is to be non-blocking, and has this
+    /// interest for as long as it is registered.
+    ///
+    /// That is for many descriptors that carry much: no system call is made for them but the first. Where there are few,
+    /// [`own_fd`](Self::own_fd) is easier to be right with.
+    pub fn own_edge_fd<F: AsFd + Send + 'static>(
+        &mut self,
+        owner: SourceKey,
+        tag: usize,
+        fd: F,
+    ) -> Result<FdKey, Rejected<F>> {
+        let interest = Interest::READ | Interest::WRITE;
+        self.insert_fd(owner, tag, fd, interest, Trigger::Edge)
+    }
+
+    /// Has the source of a descriptor called for it in the next turn, which does not sleep, whatever it is ready for
+    /// then: how a source that is told of edges shares the turn with others. Tells whether it was there.
+    pub fn call_again(&mut self, key: FdKey) -> bool {
+        let Some(slot) = self.fds.get_mut(key.0) else {
+            return false;
+        };
+        slot.again = true;
+        if !slot.queued {
+            slot.queued = true;
+            self.ready.push(ReadyItem::Fd(key));
+        }
+        true
+    }
+
+    fn insert_fd<F: AsFd + Send + 'static>(
+        &mut self,
+        owner: SourceKey,
+        tag: usize,
+        fd: F,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> Result<FdKey, Rejected<F>> {
         let raw = fd.as_fd().as_raw_fd();
-        let place = match self.admit_fd(owner, raw, interest) {
+        let place = match self.admit_fd(owner, raw, interest, trigger) {
             Ok(place) => place,
             Err(error) => return Err(Rejected::new(error, fd)),
         };
@@ -65,8 +123,10 @@ impl<S: 'static> Scope<S> {
             place,
             tag,
             interest,
+            trigger,
             signalled: Ready::NONE,
             queued: false,
+            again: false,
         }));
         self.own(owner, key);
         Ok(key)
@@ -127,6 +187,11 @@ impl<S: 'static> Scope<S> {
 
     pub(super) fn set_fd_interest(&mut self, key: FdKey, interest: Interest) -> Result<(), Error> {
         let slot = self.fds.get_mut(key.0).ok_or(Error::Stale)?;
+        if slot.trigger == Trigger::Edge {
+            return Err(Error::Invalid(
+                "a descriptor that is watched for its edges keeps its interest",
+            ));
+        }
         let token = Token::fd(key);
         // One that waits for nothing is not with the back end at all: it would hear of a hang-up for ever.
         match (slot.interest.is_none(), interest.is_none()) {
@@ -145,6 +210,7 @@ impl<S: 'static> Scope<S> {
         owner: SourceKey,
         fd: RawFd,
         interest: Interest,
+        trigger: Trigger,
     ) -> Result<usize, Error> {
         let place = self.next_place(owner)?;
         if self.watched.contains(&fd) {
@@ -152,7 +218,10 @@ impl<S: 'static> Scope<S> {
         }
         if !interest.is_none() {
             let token = Token::fd(FdKey(self.fds.next_key()));
-            self.poll.add_once(fd, token, interest)?;
+            match trigger {
+                Trigger::Level => self.poll.add_once(fd, token, interest)?,
+                Trigger::Edge => self.poll.add_edge(fd, token, interest)?,
+            }
         }
         self.watched.insert(fd);
         Ok(place)

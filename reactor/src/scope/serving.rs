@@ -1,5 +1,6 @@
 //! Serving the sockets and descriptors that are ready, each within its share of the turn.
 
+use super::fds::Trigger;
 use super::sockets::Knowledge;
 use super::{ReadyItem, Scope};
 use crate::backend::Token;
@@ -120,19 +121,20 @@ impl<S: 'static> Scope<S> {
             return;
         };
         slot.queued = false;
+        let again = std::mem::take(&mut slot.again);
         let ready = std::mem::replace(&mut slot.signalled, Ready::NONE).masked(slot.interest);
         if slot.interest.is_none() {
             return;
         }
         let (owner, tag) = (slot.owner, slot.tag);
-        if ready.any() {
+        if ready.any() || again {
             self.dispatch(state, owner, Event::Fd { tag, key, ready });
             self.note(Holder::Source(owner));
         }
         let Some(slot) = self.fds.get(key.0) else {
             return;
         };
-        if slot.interest.is_none() {
+        if slot.interest.is_none() || slot.trigger == Trigger::Edge {
             return;
         }
         let (fd, interest) = (slot.fd, slot.interest);

@@ -148,15 +148,14 @@ impl SocketSlot {
                     break Ready {
                         readable: events.contains(zmq::POLLIN),
                         writable: events.contains(zmq::POLLOUT),
-                        error: false,
+                        ..Ready::NONE
                     };
                 }
                 Err(zmq::Error::EINTR) => {}
                 Err(_) => {
                     break Ready {
-                        readable: false,
-                        writable: false,
                         error: !self.reported,
+                        ..Ready::NONE
                     };
                 }
             }
@@ -395,7 +394,7 @@ impl<S: 'static> Scope<S> {
             return Err(Error::Duplicate);
         }
         let token = Token::socket(SocketKey(self.sockets.next_key()));
-        self.poll.add_edge(fd, token)?;
+        self.poll.add_edge(fd, token, Interest::READ)?;
         self.watched.insert(fd);
         Ok((kind, fd, place))
     }

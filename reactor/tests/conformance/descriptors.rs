@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reactor::{Backend, Error, Interest};
+use reactor::{Backend, BoxError, Error, Event, FdKey, Interest, Ready, Scope, Source, SourceKey};
 
 use crate::common::{BOUND, on_both, reactor, turn_idly, turn_until};
 
@@ -19,6 +19,7 @@ on_both!(
     a_descriptor_is_known_by_its_type_and_can_be_taken_back,
     a_descriptor_registered_twice_is_refused_and_handed_back,
     a_regular_file_is_refused_and_handed_back,
+    an_edge_is_told_once_and_what_is_left_when_asked_for,
 );
 
 fn a_descriptor_is_reported_until_it_is_read(backend: Backend) {
@@ -211,4 +212,79 @@ fn a_regular_file_is_refused_and_handed_back(backend: Backend) {
     assert!(rejected.returned.metadata().unwrap().len() > 0);
     let error = Error::from(rejected);
     assert!(!error.to_string().is_empty());
+}
+
+/// Notes what it is told of a stream whose edges are watched, and does nothing about it but what the test has it do.
+struct Edges {
+    stream: Option<UnixStream>,
+}
+
+#[derive(Default)]
+struct Told {
+    key: Option<FdKey>,
+    ready: Vec<Ready>,
+}
+
+impl Source<Told> for Edges {
+    fn start(&mut self, scope: &mut Scope<Told>, me: SourceKey) -> Result<(), Error> {
+        let stream = self.stream.take().unwrap();
+        scope.own_edge_fd(me, 0, stream)?;
+        Ok(())
+    }
+
+    fn on_event(
+        &mut self,
+        told: &mut Told,
+        _scope: &mut Scope<Told>,
+        event: Event,
+    ) -> Result<(), BoxError> {
+        if let Event::Fd { key, ready, .. } = event {
+            told.key = Some(key);
+            told.ready.push(ready);
+        }
+        Ok(())
+    }
+}
+
+fn an_edge_is_told_once_and_what_is_left_when_asked_for(backend: Backend) {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut reactor = reactor::<Told>(backend);
+    let stream = Some(ours);
+    reactor
+        .scope()
+        .add_source("edges", Edges { stream })
+        .unwrap();
+    let mut told = Told::default();
+    turn_until(&mut reactor, &mut told, |told| !told.ready.is_empty());
+    assert!(told.ready[0].writable && !told.ready[0].readable);
+    turn_idly(&mut reactor, &mut told);
+    assert_eq!(told.ready.len(), 1, "it can be written, and that is known");
+
+    for arrival in 2..=3 {
+        theirs.write_all(b"edge").unwrap();
+        turn_until(&mut reactor, &mut told, |told| told.ready.len() >= arrival);
+        turn_idly(&mut reactor, &mut told);
+        assert_eq!(told.ready.len(), arrival, "once for each arrival");
+        assert!(told.ready[arrival - 1].readable);
+    }
+
+    let key = told.key.unwrap();
+    assert!(reactor.scope().call_again(key));
+    assert!(reactor.scope().call_again(key));
+    reactor.turn(&mut told, Some(BOUND)).unwrap();
+    assert_eq!(told.ready.len(), 4, "once, however often it was asked for");
+    turn_idly(&mut reactor, &mut told);
+    assert_eq!(told.ready.len(), 4);
+
+    drop(theirs);
+    turn_until(&mut reactor, &mut told, |told| told.ready.len() >= 5);
+    assert!(told.ready[4].readable && told.ready[4].ended);
+    turn_idly(&mut reactor, &mut told);
+    assert_eq!(told.ready.len(), 5, "the end is an arrival as any other");
+
+    let fixed = reactor.scope().set_interest(key, Interest::READ);
+    assert!(matches!(fixed, Err(Error::Invalid(_))));
+    assert!(reactor.scope().remove_fd(key));
+    assert!(!reactor.scope().call_again(key), "it is gone");
 }
