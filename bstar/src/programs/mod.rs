@@ -5,6 +5,7 @@
 
 mod client;
 mod config;
+mod front;
 mod parent;
 mod server;
 
@@ -18,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::client::ClientArgs;
 pub use self::config::{CheckConfigArgs, ExampleConfigArgs, RunArgs};
+pub use self::front::FrontArgs;
 pub use self::server::ServerArgs;
 
 use crate::core::{Config, Role};

@@ -2,8 +2,8 @@
 
 mod child;
 mod conductor;
-mod config;
-mod front;
+pub(crate) mod config;
+pub(crate) mod front;
 mod hooks;
 #[cfg(test)]
 mod trial;

@@ -5,7 +5,7 @@ mod demo;
 use std::process::ExitCode;
 
 use bstar::programs::{
-    CheckConfigArgs, ClientArgs, ExampleConfigArgs, Failure, ServerArgs, run_program,
+    CheckConfigArgs, ClientArgs, ExampleConfigArgs, Failure, FrontArgs, ServerArgs, run_program,
 };
 use clap::{Parser, Subcommand};
 
@@ -31,6 +31,9 @@ enum Command {
     /// The client of the demo
     #[command(hide = true)]
     Client(ClientArgs),
+    /// A TCP front end without a pair, to be measured
+    #[command(hide = true)]
+    Front(FrontArgs),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
             Command::ExampleConfig(args) => args.run(),
             Command::Node(args) => args.run(),
             Command::Client(args) => args.run(),
+            Command::Front(args) => args.run(),
         }
     })
 }

@@ -1,9 +1,45 @@
 //! Front ends: on a thread and a reactor of their own, so that no traffic keeps a heartbeat waiting.
 
+mod tcp;
+mod thread;
+
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
+pub(crate) use self::thread::FrontEnds;
 use crate::server::Handle;
+
+/// Why front ends cannot begin. Nothing was begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum FrontError {
+    #[error(
+        "front end {name}: {address} is in use by another program; end that, or listen elsewhere"
+    )]
+    InUse { name: String, address: SocketAddr },
+    #[error(
+        "front end {name}: {address} is no address of this machine; listen at one that is, or at 0.0.0.0"
+    )]
+    NotOurs { name: String, address: SocketAddr },
+    #[error(
+        "front end {name}: {address} may not be listened at by this user; choose a port from 1024 on, or allow it"
+    )]
+    Forbidden { name: String, address: SocketAddr },
+    #[error("front end {name}: cannot listen at {address}: {error}")]
+    Listen {
+        name: String,
+        address: SocketAddr,
+        error: io::Error,
+    },
+    /// The reactor of the front ends.
+    #[error("front ends: {0}")]
+    Reactor(#[from] reactor::Error),
+    /// Their thread.
+    #[error("front ends: {0}")]
+    Thread(#[from] io::Error),
+}
 
 /// What the front ends do with clients. Only the conductor changes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,9 +72,13 @@ pub(crate) enum FrontEvent {
 /// What all front ends share: the state of their reactor.
 pub(crate) struct Plane {
     pub(crate) gate: Gate,
+    /// How often the gate was closed. A front end that finds it open, and this number changed, missed that, and begins
+    /// anew.
+    pub(crate) closings: u64,
     /// Asked before anything of a client is handed to the server.
     pub(crate) node: Handle,
-    /// Tells the conductor.
+    /// Tells the conductor. [`FrontEvent::Drained`] is told by every front end, each time that it is to drain, and reaches
+    /// the conductor with the last of them.
     pub(crate) tell: Box<dyn FnMut(FrontEvent) + Send>,
 }
 
