@@ -54,8 +54,11 @@ fn words_go_both_ways_and_are_counted() {
         hears(&mut client, "yes");
     }
     let counts = rig.counts();
-    assert_eq!(counts.bytes_out.load(Ordering::Relaxed), 300);
-    assert_eq!(counts.bytes_in.load(Ordering::Relaxed), 690);
+    // They are counted after they were heard.
+    wait("all to be counted", || {
+        counts.bytes_out.load(Ordering::Relaxed) == 300
+            && counts.bytes_in.load(Ordering::Relaxed) == 690
+    });
     assert_eq!(counts.accepted.load(Ordering::Relaxed), 1);
 }
 
