@@ -21,6 +21,7 @@ pub use self::client::ClientArgs;
 pub use self::config::{CheckConfigArgs, ExampleConfigArgs, RunArgs};
 pub use self::front::FrontArgs;
 pub use self::server::ServerArgs;
+pub use crate::run::keeper::KeeperArgs;
 
 use crate::core::{Config, Role};
 use reactor::{Endpoint, EndpointError};

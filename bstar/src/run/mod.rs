@@ -5,6 +5,7 @@ mod conductor;
 pub(crate) mod config;
 pub(crate) mod front;
 mod hooks;
+pub(crate) mod keeper;
 #[cfg(test)]
 mod trial;
 

@@ -5,7 +5,8 @@ mod demo;
 use std::process::ExitCode;
 
 use bstar::programs::{
-    CheckConfigArgs, ClientArgs, ExampleConfigArgs, Failure, FrontArgs, ServerArgs, run_program,
+    CheckConfigArgs, ClientArgs, ExampleConfigArgs, Failure, FrontArgs, KeeperArgs, ServerArgs,
+    run_program,
 };
 use clap::{Parser, Subcommand};
 
@@ -34,6 +35,8 @@ enum Command {
     /// A TCP front end without a pair, to be measured
     #[command(hide = true)]
     Front(FrontArgs),
+    /// What starts a server for `bstar run`, and ends it with that
+    Keeper(KeeperArgs),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
             Command::Node(args) => args.run(),
             Command::Client(args) => args.run(),
             Command::Front(args) => args.run(),
+            Command::Keeper(args) => args.run(),
         }
     })
 }
