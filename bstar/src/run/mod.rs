@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod front;
 mod hooks;
 pub(crate) mod keeper;
+mod supervisor;
 #[cfg(test)]
 mod trial;
 

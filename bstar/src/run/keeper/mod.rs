@@ -46,7 +46,7 @@ use crate::programs::Failure;
 const EXIT_NOT_FOUND: u8 = 127;
 const EXIT_CANNOT_RUN: u8 = 126;
 /// What a shell adds to the number of a signal.
-const EXIT_SIGNAL: i32 = 128;
+pub(super) const EXIT_SIGNAL: i32 = 128;
 
 /// Runs a server that does not outlive the program at the other end of standard input
 #[derive(Args)]
