@@ -8,6 +8,8 @@ use crate::{Error, SocketKey};
 /// How many frames the buffer for them is kept for; what a longer message needs is given back after it.
 const KEPT_FRAMES: usize = 64;
 
+const EMPTY: &str = "a message has at least one frame";
+
 /// Why a message was not sent.
 pub(super) enum Unsent {
     /// Its first frame was refused. The rest is where it was.
@@ -43,6 +45,35 @@ impl<S: 'static> Scope<S> {
         sent
     }
 
+    /// As [`send`](Self::send), for who tries again later: frames that are not taken now stay where they are. After
+    /// anything but [`Error::WouldBlock`] and [`Error::Unreachable`] there are none left.
+    ///
+    /// The first frame is copied, so let it be a short one, such as an identity. A socket whose sends
+    /// [queue](Self::queue_sends) is refused, since it keeps for itself what it cannot take.
+    pub fn send_or_keep(&mut self, key: SocketKey, frames: &mut Vec<Message>) -> Result<(), Error> {
+        let slot = self.list(key)?;
+        if slot.outbox.is_some() {
+            return Err(Error::Invalid(
+                "a socket whose sends queue keeps messages itself",
+            ));
+        }
+        if frames.is_empty() {
+            return Err(Error::Invalid(EMPTY));
+        }
+        slot.used();
+        let first = frames.remove(0);
+        // What is refused is dropped by the `zmq` crate.
+        let copy = Message::from(&first[..]);
+        match transmit(&slot.socket, copy, frames) {
+            Ok(()) => Ok(()),
+            Err(Unsent::Refused(error)) => {
+                frames.insert(0, first);
+                Err(error)
+            }
+            Err(unsent @ Unsent::Broken(_)) => Err(unsent.into()),
+        }
+    }
+
     fn send_frames(
         &mut self,
         key: SocketKey,
@@ -52,7 +83,7 @@ impl<S: 'static> Scope<S> {
         let slot = self.list(key)?;
         slot.used();
         let Some(first) = first else {
-            return Err(Error::Invalid("a message has at least one frame"));
+            return Err(Error::Invalid(EMPTY));
         };
         if slot.outbox.is_some() {
             slot.send_or_queue(first, rest)
@@ -99,5 +130,62 @@ impl From<Unsent> for Error {
             Unsent::Broken(Error::Zmq(zmq::Error::EAGAIN)) => Error::WouldBlock,
             Unsent::Refused(error) | Unsent::Broken(error) => error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::{Interest, Reactor, SocketBuilder};
+
+    #[test]
+    fn what_is_not_taken_stays_whole_and_goes_later() {
+        let context = zmq::Context::new();
+        let dealer = SocketBuilder::new(zmq::DEALER)
+            .bind("inproc://send-or-keep")
+            .build(&context)
+            .unwrap();
+        let mut reactor = Reactor::<()>::new().unwrap();
+        let scope = reactor.scope();
+        let key = scope
+            .add_socket("dealer", dealer, Interest::NONE, |_, _, _, _| Ok(()))
+            .unwrap();
+        let texts = ["identity", "", "body"];
+        let mut frames: Vec<Message> = texts.map(Message::from).into();
+        let refused = scope.send_or_keep(key, &mut frames);
+        assert!(matches!(refused, Err(Error::WouldBlock)), "{refused:?}");
+        assert!(
+            frames
+                .iter()
+                .map(|frame| &frame[..])
+                .eq(texts.map(str::as_bytes))
+        );
+
+        let peer = SocketBuilder::new(zmq::DEALER)
+            .connect("inproc://send-or-keep")
+            .build(&context)
+            .unwrap();
+        peer.set_rcvtimeo(20_000).unwrap();
+        // That the peer is there reaches the socket in a while.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while let Err(error) = scope.send_or_keep(key, &mut frames) {
+            assert!(matches!(error, Error::WouldBlock) && Instant::now() < deadline);
+        }
+        assert!(frames.is_empty());
+        assert_eq!(peer.recv_multipart(0).unwrap(), texts.map(str::as_bytes));
+
+        assert!(matches!(
+            scope.send_or_keep(key, &mut frames),
+            Err(Error::Invalid(_))
+        ));
+        scope.queue_sends(key, 1).unwrap();
+        frames.push("kept".into());
+        assert!(matches!(
+            scope.send_or_keep(key, &mut frames),
+            Err(Error::Invalid(_))
+        ));
+        assert_eq!(frames.len(), 1);
     }
 }
