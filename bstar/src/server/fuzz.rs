@@ -36,7 +36,7 @@ fn only_a_client_of_ours_is_told_so_and_in_its_own_envelope() {
         mutator.damage(&mut frames, &corpus);
         let is_ours = frames.len() > 3 && wire::is_first_frame(&frames[1]) && frames[2].is_empty();
         let mut taken = messages(&frames);
-        let word = refusal(&mut taken, "passive", 7).map(|word| word.collect::<Vec<_>>());
+        let word = refusal(&mut taken, "passive", Some(7)).map(|word| word.collect::<Vec<_>>());
         assert_eq!(word.is_some(), is_ours, "{frames:?}");
         if let Some(word) = word {
             refused += 1;

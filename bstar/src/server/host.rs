@@ -300,7 +300,7 @@ impl<S: 'static> Host<S> {
     fn refuse(&mut self, n: usize, key: SocketKey, scope: &mut Scope<S>) {
         let name = self.machine.state().name(self.machine.config().role());
         if self.voters[n].is_routed()
-            && let Some(refusal) = refusal(&mut self.frames, name, self.machine.epoch())
+            && let Some(refusal) = refusal(&mut self.frames, name, Some(self.machine.epoch()))
             && let Err(error) = scope.send(key, refusal)
         {
             tracing::debug!(%error, "a refusal was not sent");

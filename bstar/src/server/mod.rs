@@ -63,6 +63,8 @@ use self::history::History;
 use self::host::{Callbacks, Consideration, Host};
 use self::link::Link;
 use self::store::EpochStore;
+#[cfg(feature = "programs")]
+pub(crate) use self::voter::refusal;
 use self::voter::{Handler, Voter};
 use crate::core::{Config, Fatal, Machine, Offer, Outlook, PAIR, Table, Transition};
 use reactor::Endpoint;

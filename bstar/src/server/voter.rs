@@ -97,12 +97,12 @@ impl<S: 'static> Voter<S> {
     }
 }
 
-/// What tells a client of ours that this server is not active; `None` for any other client, who
-/// would take it for the answer. Takes the client's envelope out of `frames`.
-pub(super) fn refusal(
+/// What tells a client of ours that this server is not active, and at which epoch if that is known; `None` for
+/// any other client, who would take it for the answer. Takes the client's envelope out of `frames`.
+pub(crate) fn refusal(
     frames: &mut Vec<Message>,
     state: &str,
-    epoch: u64,
+    epoch: Option<u64>,
 ) -> Option<impl Iterator<Item = Message>> {
     const ENVELOPE: usize = 1 + wire::BODY;
     let ours = frames.len() > ENVELOPE
