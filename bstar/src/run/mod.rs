@@ -6,6 +6,8 @@ pub(crate) mod config;
 pub(crate) mod front;
 mod hooks;
 pub(crate) mod keeper;
+#[cfg(test)]
+mod rig;
 mod supervisor;
 #[cfg(test)]
 mod trial;

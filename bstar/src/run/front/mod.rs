@@ -5,6 +5,7 @@ mod thread;
 
 use std::io;
 use std::net::SocketAddr;
+mod zmq;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
@@ -55,6 +56,18 @@ pub(crate) enum Gate {
     /// Nothing more is taken from clients, nor are new ones; what the server still says is handed on. When it
     /// has been quiet for a moment the conductor is told, and from then on nothing leaves any more.
     Draining,
+}
+
+impl Gate {
+    /// The name that status pages use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Gate::Closed => "closed",
+            Gate::Voting => "voting",
+            Gate::Open => "open",
+            Gate::Draining => "draining",
+        }
+    }
 }
 
 /// What front ends tell the conductor.
