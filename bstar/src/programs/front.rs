@@ -64,7 +64,7 @@ impl FrontArgs {
         ends.set_gate(Gate::Open);
         say(&format!(
             "forwards {} to {}",
-            ends.addresses()[0],
+            ends.endpoints()[0],
             self.server
         ));
         reactor.run(&mut ())?;

@@ -2,10 +2,10 @@
 
 mod tcp;
 mod thread;
+mod zmq;
 
 use std::io;
 use std::net::SocketAddr;
-mod zmq;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
@@ -33,6 +33,12 @@ pub(crate) enum FrontError {
         name: String,
         address: SocketAddr,
         error: io::Error,
+    },
+    /// A socket of ZeroMQ.
+    #[error("front end {name}: {error}")]
+    Socket {
+        name: String,
+        error: reactor::SocketError,
     },
     /// The reactor of the front ends.
     #[error("front ends: {0}")]

@@ -1,6 +1,5 @@
 //! The thread that runs all front ends.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +11,7 @@ use reactor::{ErrorPolicy, Reactor, SourceKey};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::tcp::TcpFront;
+use super::zmq::ZmqFront;
 use super::{FrontCounts, FrontError, FrontEvent, FrontView, Gate, Plane};
 use crate::run::config::{TcpConfig, ZmqConfig};
 use crate::server::Handle;
@@ -24,12 +24,19 @@ const OTHER_DESCRIPTORS: u64 = 1024;
 /// All front ends, on a thread of their own. When dropped they end without being waited for.
 pub(crate) struct FrontEnds {
     views: Vec<FrontView>,
-    addresses: Vec<SocketAddr>,
+    endpoints: Vec<String>,
     reactor: reactor::Handle<Plane>,
     fronts: Arc<[SourceKey]>,
     /// Front ends that still drain.
     undrained: Arc<AtomicUsize>,
     ended: Receiver<()>,
+}
+
+/// Front ends that are bound, by their names.
+#[derive(Default)]
+struct Opened {
+    tcp: Vec<(String, TcpFront)>,
+    zmq: Vec<(String, ZmqFront)>,
 }
 
 /// What its thread says when it has begun.
@@ -60,14 +67,22 @@ impl FrontEnds {
             });
             counts
         };
-        let mut fronts = Vec::new();
+        let mut fronts = Opened::default();
+        let mut endpoints = Vec::new();
         for config in tcp {
             let front = TcpFront::open(config, view(&config.name))?;
-            fronts.push((config.name.clone(), front));
+            endpoints.push(front.address().to_string());
+            fronts.tcp.push((config.name.clone(), front));
         }
-        // Those of ZeroMQ are opened here, and added where these are.
-        let _ = zmq;
-        let addresses = fronts.iter().map(|(_, front)| front.address()).collect();
+        for config in zmq {
+            let name = &config.name;
+            let front = ZmqFront::open(config, view(name)).map_err(|error| FrontError::Socket {
+                name: name.clone(),
+                error,
+            })?;
+            endpoints.push(front.endpoint().to_owned());
+            fronts.zmq.push((name.clone(), front));
+        }
         let undrained = Arc::new(AtomicUsize::new(0));
         let plane = Plane {
             gate: Gate::Closed,
@@ -86,7 +101,7 @@ impl FrontEnds {
             .map_err(|_| std::io::Error::other("their thread ended"))??;
         Ok(FrontEnds {
             views,
-            addresses,
+            endpoints,
             reactor,
             fronts,
             undrained,
@@ -116,9 +131,9 @@ impl FrontEnds {
         &self.views
     }
 
-    /// Where those of TCP are bound, in the order in which they were given.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Where they are bound, those of TCP first, in the order in which they were given.
+    pub(crate) fn endpoints(&self) -> &[String] {
+        &self.endpoints
     }
 
     /// Resets all clients and ends the thread; a thread that does not end within two seconds is left behind.
@@ -139,7 +154,7 @@ impl Drop for FrontEnds {
 /// The thread.
 fn run(
     mut plane: Plane,
-    tcp: Vec<(String, TcpFront)>,
+    opened: Opened,
     begin: &SyncSender<Result<Begun, FrontError>>,
     end: &SyncSender<()>,
 ) {
@@ -152,7 +167,7 @@ fn run(
         Ok(reactor) => reactor,
         Err(error) => return drop(begin.send(Err(error.into()))),
     };
-    let begun = register(&mut reactor, tcp).map_err(FrontError::from);
+    let begun = register(&mut reactor, opened).map_err(FrontError::from);
     let failed = begun.is_err();
     // Whoever waits for it does so for as long as it takes.
     let _ = begin.send(begun);
@@ -170,13 +185,13 @@ fn run(
     let _ = end.send(());
 }
 
-fn register(
-    reactor: &mut Reactor<Plane>,
-    tcp: Vec<(String, TcpFront)>,
-) -> Result<Begun, reactor::Error> {
+fn register(reactor: &mut Reactor<Plane>, opened: Opened) -> Result<Begun, reactor::Error> {
     let scope = reactor.scope();
     let mut fronts = Vec::new();
-    for (name, front) in tcp {
+    for (name, front) in opened.tcp {
+        fronts.push(scope.add_source(&name, front)?);
+    }
+    for (name, front) in opened.zmq {
         fronts.push(scope.add_source(&name, front)?);
     }
     for front in &fronts {

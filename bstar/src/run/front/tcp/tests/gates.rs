@@ -226,7 +226,7 @@ fn a_drain_is_told_when_all_front_ends_have_drained() {
     let ends = FrontEnds::start(&configs, &[], node.handle.clone(), tell).unwrap();
     ends.set_gate(Gate::Open);
     wait("a client", || {
-        TcpStream::connect(ends.addresses()[0]).is_ok()
+        TcpStream::connect(&ends.endpoints()[0]).is_ok()
     });
     ends.set_gate(Gate::Draining);
     assert_eq!(events.recv_timeout(BOUND), Ok(FrontEvent::Drained));

@@ -121,7 +121,7 @@ impl Rig {
     }
 
     fn address(&self) -> SocketAddr {
-        self.ends.addresses()[0]
+        self.ends.endpoints()[0].parse().unwrap()
     }
 
     fn counts(&self) -> &FrontCounts {
