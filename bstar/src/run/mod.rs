@@ -4,6 +4,7 @@ mod child;
 mod conductor;
 pub(crate) mod config;
 pub(crate) mod front;
+mod health;
 mod hooks;
 pub(crate) mod keeper;
 #[cfg(test)]
