@@ -21,6 +21,8 @@ pub struct Record {
     pub transition: Transition,
     /// When, by this machine's clock: for people. Nothing is decided by it.
     pub at: SystemTime,
+    /// The same moment by the clock that nobody sets: for ages.
+    pub since: Instant,
     /// How long the state before had lasted; since the start, for the first.
     pub lasted: Duration,
 }
@@ -47,6 +49,7 @@ impl History {
         self.records.push_back(Record {
             transition,
             at: SystemTime::now(),
+            since: now,
             lasted: now.saturating_duration_since(self.since),
         });
         self.since = now;
