@@ -5,6 +5,7 @@
 
 mod client;
 mod config;
+mod control;
 mod front;
 mod parent;
 mod server;
@@ -19,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::client::ClientArgs;
 pub use self::config::{CheckConfigArgs, ExampleConfigArgs, RunArgs};
+pub use self::control::{MaintenanceArgs, PromoteArgs, StatusArgs, SwitchoverArgs};
 pub use self::front::FrontArgs;
 pub use self::server::ServerArgs;
 pub use crate::run::keeper::KeeperArgs;

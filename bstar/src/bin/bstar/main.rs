@@ -5,8 +5,8 @@ mod demo;
 use std::process::ExitCode;
 
 use bstar::programs::{
-    CheckConfigArgs, ClientArgs, ExampleConfigArgs, Failure, FrontArgs, KeeperArgs, ServerArgs,
-    run_program,
+    CheckConfigArgs, ClientArgs, ExampleConfigArgs, Failure, FrontArgs, KeeperArgs,
+    MaintenanceArgs, PromoteArgs, ServerArgs, StatusArgs, SwitchoverArgs, run_program,
 };
 use clap::{Parser, Subcommand};
 
@@ -26,6 +26,14 @@ enum Command {
     CheckConfig(CheckConfigArgs),
     /// Print a configuration to begin with
     ExampleConfig(ExampleConfigArgs),
+    /// Show what a node of this machine, its peer and its server are
+    Status(StatusArgs),
+    /// Hand the service over to the peer
+    Switchover(SwitchoverArgs),
+    /// Keep a node from taking anything over by itself, or end that
+    Maintenance(MaintenanceArgs),
+    /// Make a node serve, whatever its peer does
+    Promote(PromoteArgs),
     /// A server of the demo
     #[command(hide = true)]
     Node(ServerArgs),
@@ -45,6 +53,10 @@ fn main() -> ExitCode {
             Command::Demo(args) => args.run(),
             Command::CheckConfig(args) => args.run(),
             Command::ExampleConfig(args) => args.run(),
+            Command::Status(args) => args.run(),
+            Command::Switchover(args) => args.run(),
+            Command::Maintenance(args) => args.run(),
+            Command::Promote(args) => args.run(),
             Command::Node(args) => args.run(),
             Command::Client(args) => args.run(),
             Command::Front(args) => args.run(),

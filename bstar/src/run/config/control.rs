@@ -1,30 +1,15 @@
 //! Where a node's control socket is.
 
-use std::path::{Path, PathBuf};
-
-use rustix::fs::{Access, access};
-use rustix::process::{Uid, getuid};
+use std::path::PathBuf;
 
 use super::given::Fields;
 use super::load::parent_is_there;
 use super::problem::Checked;
-use crate::core::{Config, PairId, Role};
+use crate::core::Config;
+use crate::run::control::default_path;
 
 /// What the path of a Unix socket may have on Linux.
 const MAX_BYTES: usize = 107;
-
-/// Where a node's control socket is unless told otherwise: in `$XDG_RUNTIME_DIR`, else in `/run` as root, else
-/// in a directory of the user's own in `/tmp`, which whoever binds the socket makes.
-pub(crate) fn default_control(pair: &PairId, role: Role) -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let run = Path::new("/run");
-    let directory = match runtime.filter(|path| path.is_absolute() && path.is_dir()) {
-        Some(path) => path,
-        None if getuid() == Uid::ROOT && access(run, Access::WRITE_OK).is_ok() => run.to_owned(),
-        None => format!("/tmp/bstar-{}", getuid().as_raw()).into(),
-    };
-    directory.join(format!("bstar-{pair}-{role}.sock"))
-}
 
 /// The path that was given, or the usual one.
 pub(super) fn read(top: &mut Fields, config: &Config) -> Checked<PathBuf> {
@@ -34,7 +19,7 @@ pub(super) fn read(top: &mut Fields, config: &Config) -> Checked<PathBuf> {
         .map_or_else(|| top.site("control"), |given| given.site.clone());
     let path = match &given {
         Some(given) => given.path()?,
-        None => default_control(config.pair(), config.role()),
+        None => default_path(config.pair(), config.role()),
     };
     let bytes = path.as_os_str().len();
     if bytes > MAX_BYTES {

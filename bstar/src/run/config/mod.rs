@@ -38,7 +38,6 @@ use crate::core::Config;
 use crate::server::ProofOfDeath;
 
 #[allow(unused_imports, reason = "for those who look for a node")]
-pub(crate) use self::control::default_control;
 pub(crate) use self::flags::ConfigFlags;
 pub(crate) use self::problem::ConfigProblem;
 
