@@ -67,7 +67,6 @@ pub mod core;
 #[cfg(feature = "programs")]
 pub mod programs;
 #[cfg(feature = "programs")]
-#[allow(dead_code, reason = "its parts are put together last")]
 mod run;
 pub mod server;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, complain, say};
+use super::{Failure, complain, init_traces, say};
 use crate::run::{ConfigFlags, ConfigProblem, RunConfig};
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -38,14 +38,18 @@ pub struct RunArgs {
     flags: ConfigFlags,
     /// Tell more on stderr; twice for more still
     #[arg(short, long, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
+    verbose: u8,
 }
 
 impl RunArgs {
-    /// Reads what was given. May block while names are looked up.
-    #[allow(dead_code, reason = "for the command that runs it")]
-    pub(crate) fn load(self) -> Result<RunConfig, ConfigProblem> {
-        RunConfig::load(self.config.as_deref(), &self.flags)
+    /// Runs the node until it is stopped.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        // What hooks say, and what befalls the server, is to be seen.
+        init_traces(self.verbose.saturating_add(1));
+        match RunConfig::load(self.config.as_deref(), &self.flags) {
+            Ok(config) => crate::run::run(config),
+            Err(problem) => Ok(refuse_config(&problem)),
+        }
     }
 }
 

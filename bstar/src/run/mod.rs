@@ -4,17 +4,18 @@ mod board;
 mod child;
 mod conductor;
 pub(crate) mod config;
-mod config;
 pub(crate) mod control;
 pub(crate) mod front;
-mod front;
 mod health;
 mod hooks;
 pub(crate) mod keeper;
+mod node;
 #[cfg(test)]
 mod rig;
+mod signals;
 mod supervisor;
 #[cfg(test)]
 mod trial;
 
 pub(crate) use self::config::{ConfigFlags, ConfigProblem, RunConfig};
+pub(crate) use self::node::run;

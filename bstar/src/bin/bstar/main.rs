@@ -6,13 +6,16 @@ use std::process::ExitCode;
 
 use bstar::programs::{
     CheckConfigArgs, ClientArgs, ExampleConfigArgs, Failure, FrontArgs, KeeperArgs,
-    MaintenanceArgs, PromoteArgs, ServerArgs, StatusArgs, SwitchoverArgs, run_program,
+    MaintenanceArgs, PromoteArgs, RunArgs, ServerArgs, StatusArgs, SwitchoverArgs, run_program,
 };
 use clap::{Parser, Subcommand};
 
 /// Binary Star: two servers, one pair, and exactly one of them serves
 #[derive(Parser)]
-#[command(version, after_help = "Example:\n  bstar demo")]
+#[command(
+    version,
+    after_help = "Examples:\n  bstar demo\n  bstar run --config /etc/bstar/pair.toml\n  bstar status"
+)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -22,6 +25,8 @@ struct Args {
 enum Command {
     /// Watch a real pair of processes survive what befalls it
     Demo(demo::DemoArgs),
+    /// Make an existing server one half of a pair
+    Run(RunArgs),
     /// Say whether a configuration is right, and what it means
     CheckConfig(CheckConfigArgs),
     /// Print a configuration to begin with
@@ -44,6 +49,7 @@ enum Command {
     #[command(hide = true)]
     Front(FrontArgs),
     /// What starts a server for `bstar run`, and ends it with that
+    #[command(hide = true)]
     Keeper(KeeperArgs),
 }
 
@@ -51,6 +57,7 @@ fn main() -> ExitCode {
     run_program(|args: Args| -> Result<ExitCode, Failure> {
         match args.command {
             Command::Demo(args) => args.run(),
+            Command::Run(args) => args.run(),
             Command::CheckConfig(args) => args.run(),
             Command::ExampleConfig(args) => args.run(),
             Command::Status(args) => args.run(),

@@ -9,19 +9,36 @@ use super::keys::{self, Section};
 use super::place::{to_connect, to_connect_endpoint};
 use super::problem::{Checked, ConfigProblem, Site};
 use super::program::Programs;
-use super::{CheckConfig, CheckKind};
+use super::{CheckConfig, CheckKind, TcpConfig};
 
 const KINDS: [&str; 4] = ["tcp", "http", "command", "zmq"];
 const USUAL_MS: u64 = 1000;
-const RISE: u64 = 2;
-const FALL: u64 = 3;
+const RISE: u32 = 2;
+const FALL: u32 = 3;
 /// Checks in a row that anybody may wait for.
 const MOST_IN_A_ROW: u64 = 1000;
 
-pub(super) fn read(document: &mut Document) -> Checked<Vec<CheckConfig>> {
+/// Those that were given, or else: that the server of each front end accepts connections.
+pub(super) fn read(document: &mut Document, fronts: &[TcpConfig]) -> Checked<Vec<CheckConfig>> {
     let mut names = Names::default();
-    let all = document.list(Section::Health).into_iter();
+    let given = document.list(Section::Health);
+    if given.is_empty() {
+        return Ok(fronts.iter().map(of_front).collect());
+    }
+    let all = given.into_iter();
     all.map(|fields| check(fields, &mut names)).collect()
+}
+
+fn of_front(front: &TcpConfig) -> CheckConfig {
+    let usual = Duration::from_millis(USUAL_MS);
+    CheckConfig {
+        name: front.name.clone(),
+        kind: CheckKind::Tcp(front.server),
+        interval: usual,
+        timeout: usual,
+        rise: RISE,
+        fall: FALL,
+    }
 }
 
 fn check(mut fields: Fields, names: &mut Names) -> Checked<CheckConfig> {
@@ -52,8 +69,8 @@ fn check(mut fields: Fields, names: &mut Names) -> Checked<CheckConfig> {
     }
     let (interval, timeout) = times(&mut fields)?;
     let in_a_row = |given: &Given| given.number(1..=MOST_IN_A_ROW);
-    let rise = fields.read("rise", RISE, in_a_row)?;
-    let fall = fields.read("fall", FALL, in_a_row)?;
+    let rise = fields.read("rise", u64::from(RISE), in_a_row)?;
+    let fall = fields.read("fall", u64::from(FALL), in_a_row)?;
     let config = CheckConfig {
         name: names.take(&mut fields, &usual_name(&kind))?,
         kind,

@@ -55,7 +55,7 @@ impl RunConfig {
             control: control::read(&mut top, &pair)?,
             vote_when_unhealthy: top.read("vote_when_unhealthy", false, Given::switch)?,
             server: server::read(&mut document)?,
-            health: health::read(&mut document)?,
+            health: health::read(&mut document, &fronts.tcp)?,
             hooks: hooks::read(&mut document, &pair)?,
             pair,
             link,
