@@ -194,12 +194,14 @@ impl Machine {
     }
 
     pub(super) fn pass_time_of_hand_over(&mut self, now: Instant) {
-        let until = self.hand_over.ours.map(|(_, until)| until);
-        if until.is_some_and(|until| now >= until) {
+        if let Some((_, until)) = self.hand_over.ours {
             match self.state {
-                State::Active => drop(self.fire(Event::OfferExpired, now)),
-                State::Draining => drop(self.fire(Event::DrainExpired, now)),
-                State::Initial | State::Passive | State::Resigned => {}
+                // A peer that has fallen silent answers nothing, however long it may take.
+                State::Active if now >= until || !self.fresh(now) => {
+                    self.fire(Event::OfferExpired, now);
+                }
+                State::Draining if now >= until => drop(self.fire(Event::DrainExpired, now)),
+                _ => {}
             }
         }
         if !self.fit {

@@ -1090,6 +1090,17 @@ fn an_offer_waits_for_as_long_as_the_peer_may_consider_it() {
     }
     assert_eq!(told(&mut bench).offer, None);
     assert_eq!(bench.state(), State::Active);
+
+    // Not for one that has gone.
+    bench.hear_told("4", |_| {});
+    assert_eq!(
+        bench.machine.handle_step_back(bench.now),
+        Ok(StepBack::Offered)
+    );
+    bench.run_for(beats(1.9));
+    assert_eq!(told(&mut bench).offer, Some(2));
+    bench.run_for(beats(0.1));
+    assert_eq!(told(&mut bench).offer, None);
 }
 
 #[test]

@@ -201,7 +201,7 @@ fn any_loss_and_delay_and_a_switchover() {
         "two serve by a vote",
         "heard of the higher",
     ];
-    assert_holds(any_delay_hand_over(), &met, 86_622);
+    assert_holds(any_delay_hand_over(), &met, 69_355);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_switchover_and_two_faults() {
         "draining-dual",
         "draining-stopping",
     ];
-    assert_holds(hand_over(), &met, 514_397);
+    assert_holds(hand_over(), &met, 495_739);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn maintenance_and_promotion() {
         "maintenance-active-step-back",
         "maintenance-draining-ends",
     ];
-    assert_holds(maintenance(), &met, 549_273);
+    assert_holds(maintenance(), &met, 544_234);
 }
 
 #[test]
