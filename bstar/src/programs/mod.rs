@@ -83,7 +83,15 @@ fn explain(error: &clap::Error) -> ExitCode {
         _ => {
             let text = error.to_string();
             let lines = text.lines().take_while(|line| !line.trim().is_empty());
-            let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+            let mut line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+            // The likeliest of what was meant stands in a paragraph of its own.
+            let tip = text
+                .lines()
+                .find_map(|line| line.trim().strip_prefix("tip: "));
+            if let Some(tip) = tip {
+                line.push_str("; ");
+                line.push_str(tip);
+            }
             refuse_usage(&line.trim_start_matches("error: "))
         }
     }

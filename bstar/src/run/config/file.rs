@@ -185,9 +185,8 @@ impl Lines {
         let value = match value.get_ref() {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Integer(number) => {
-                // What does not even fit 128 bits is out of every range, too.
                 let parsed = i128::from_str_radix(number.as_str(), number.radix());
-                Value::Number(parsed.unwrap_or(i128::MAX))
+                parsed.map_or(Value::Other("a number of too many digits"), Value::Number)
             }
             DeValue::Boolean(switch) => Value::Switch(*switch),
             DeValue::Float(_) => Value::Other("a fraction"),
@@ -210,9 +209,11 @@ impl Lines {
 
 /// A key that is not there: with the one that was meant, if that can be seen.
 pub(super) fn unknown(origin: &Origin, section: Section, name: &str) -> ConfigProblem {
-    let subject = match section {
-        Section::Top => name.to_owned(),
-        section => format!("{}.{name}", section.name()),
+    let subject = match (section, origin) {
+        (section, Origin::File { .. }) if section != Section::Top => {
+            format!("{}.{name}", section.name())
+        }
+        _ => name.to_owned(),
     };
     let tables = Section::ALL
         .into_iter()

@@ -36,7 +36,7 @@ impl ConfigFlags {
         }
         if !self.command.is_empty() {
             let site = Site {
-                origin: Origin::Flag("--"),
+                origin: Origin::Rest,
                 key: keys::key(Section::Server, "command"),
             };
             let words = self.command.iter().cloned().map(Value::Words);

@@ -105,7 +105,7 @@ fn none(origin: &Origin) -> ConfigProblem {
             );
             ConfigProblem::new(origin, tcp.name(), &reason)
         }
-        Origin::Flag(_) | Origin::CommandLine => {
+        Origin::Flag(_) | Origin::Rest | Origin::CommandLine => {
             let [listen, server] =
                 ["listen", "server"].map(|name| keys::key(tcp, name).flag_example());
             let reason = format!("no front end; give --tcp {listen},{server}, or --zmq");

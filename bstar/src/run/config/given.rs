@@ -105,9 +105,21 @@ impl Given {
     pub(super) fn number(&self, range: RangeInclusive<u64>) -> Checked<u64> {
         let number = match &self.value {
             Value::Number(number) => *number,
-            Value::Words(words) => words.parse().map_err(|_| self.unfit())?,
+            Value::Words(words) => words.parse::<i128>().map_err(|_| self.unfit())?,
             _ => return Err(self.unfit()),
         };
+        let wrong = |what| {
+            let example = self.site.example();
+            Err(self.problem(format_args!(
+                "{number} is {what}; write for example {example}"
+            )))
+        };
+        if number < 0 {
+            return wrong("negative");
+        }
+        if number > i128::from(u64::MAX) {
+            return wrong("too large");
+        }
         let fits = u64::try_from(number)
             .ok()
             .filter(|number| range.contains(number));
@@ -141,7 +153,7 @@ impl Given {
                     Value::Text(text) | Value::Words(text) if !text.contains('\0') => {
                         Ok(text.clone())
                     }
-                    _ => Err(self.unfit()),
+                    _ => Err(word.unfit()),
                 })
                 .collect::<Checked<Vec<_>>>()?,
             Value::Words(line) => self.split(line)?,
@@ -213,6 +225,15 @@ impl Fields {
         self.read(name, Duration::from_millis(default), |given| {
             given.millis(least)
         })
+    }
+
+    /// Something is wrong with the table as a whole.
+    pub(super) fn problem(&self, reason: &str) -> ConfigProblem {
+        let subject = match self.origin {
+            Origin::File { .. } => self.section.name(),
+            Origin::Flag(_) | Origin::Rest | Origin::CommandLine => "",
+        };
+        ConfigProblem::new(&self.origin, subject, reason)
     }
 
     /// Where a key that is not given should have been, or would be.

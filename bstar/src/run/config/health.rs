@@ -93,7 +93,7 @@ fn no_kind(fields: &Fields) -> ConfigProblem {
         KINDS.join(", "),
         example.example()
     );
-    ConfigProblem::new(&fields.origin, Section::Health.name(), &reason)
+    fields.problem(&reason)
 }
 
 fn kind(given: &Given, fields: &mut Fields) -> Checked<CheckKind> {

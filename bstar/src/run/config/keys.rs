@@ -3,7 +3,7 @@
 
 /// A table of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Section {
+pub(super) enum Section {
     /// What stands before the first table.
     Top,
     Link,
@@ -17,7 +17,7 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    pub(crate) const ALL: [Section; 9] = [
+    pub(super) const ALL: [Section; 9] = [
         Section::Top,
         Section::Link,
         Section::SecondLink,
@@ -30,7 +30,7 @@ impl Section {
     ];
 
     /// Its name in the file; empty at the top.
-    pub(crate) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Section::Top => "",
             Section::Link => "link",
@@ -45,12 +45,12 @@ impl Section {
     }
 
     /// Whether there may be several, each by one flag with `key=value,key=value`.
-    pub(crate) fn is_list(self) -> bool {
+    pub(super) fn is_list(self) -> bool {
         self.list_flag().is_some()
     }
 
     /// The flag of which each is one more table.
-    pub(crate) fn list_flag(self) -> Option<&'static str> {
+    pub(super) fn list_flag(self) -> Option<&'static str> {
         match self {
             Section::Tcp => Some("--tcp"),
             Section::Zmq => Some("--zmq"),
@@ -81,7 +81,7 @@ pub(super) enum Arity {
 
 /// A key of the configuration.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Key {
+pub(super) struct Key {
     pub(super) section: Section,
     pub(super) name: &'static str,
     /// Its flag, with both dashes; empty where the flag is the table's.
@@ -97,7 +97,7 @@ pub(crate) struct Key {
 
 impl Key {
     /// Its name with its table's.
-    pub(crate) fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         match self.section {
             Section::Top => self.name.to_owned(),
             section => format!("{}.{}", section.name(), self.name),
@@ -105,7 +105,7 @@ impl Key {
     }
 
     /// How its flag begins.
-    pub(crate) fn flag(&self) -> String {
+    pub(super) fn flag(&self) -> String {
         match self.section.list_flag() {
             Some(flag) => format!("{flag} {}=", self.name),
             None => self.own_flag.to_owned(),
@@ -134,11 +134,6 @@ impl Key {
             Some(_) => format!("{}={quoted}", self.name),
             None => format!("{} {quoted}", self.own_flag),
         }
-    }
-
-    /// What is said if the key is not given, for help.
-    pub(crate) fn default(&self) -> &'static str {
-        self.default
     }
 }
 
@@ -197,7 +192,7 @@ const fn of_arity(arity: Arity, key: Key) -> Key {
 
 /// All keys, in the order of the documentation.
 #[rustfmt::skip]
-pub(crate) static KEYS: &[Key] = &[
+pub(super) static KEYS: &[Key] = &[
     single(Section::Top, ("role", "--role"), ("ROLE", r#""primary""#), "",
         "Which of the two this node is: primary or backup; --primary and --backup are short for it"),
     single(Section::Top, ("pair", "--pair"), ("NAME", r#""orders""#), "bstar",

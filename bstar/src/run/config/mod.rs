@@ -26,6 +26,8 @@ mod problem;
 mod program;
 mod server;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

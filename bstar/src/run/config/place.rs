@@ -186,7 +186,7 @@ impl Places {
     pub(super) fn check_target(&self, target: &Place, site: &Site) -> Checked<()> {
         match self.0.iter().find(|(place, _)| place.takes(target)) {
             Some((_, listener)) => Err(site.problem(format_args!(
-                "it leads back to this node, where {} listens; give another port",
+                "it leads back to this node, where {} listens; give another",
                 by(listener)
             ))),
             None => Ok(()),
@@ -200,6 +200,8 @@ fn by(site: &Site) -> impl fmt::Display {
         Origin::File {
             line: Some(line), ..
         } => format!("{} of line {line}", site.key.path()),
+        Origin::Flag(flag) if site.key.section.is_list() => format!("a {flag}"),
+        Origin::Flag(flag) => (*flag).to_owned(),
         _ => site.key.path(),
     }
 }

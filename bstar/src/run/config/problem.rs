@@ -23,6 +23,7 @@ impl ConfigProblem {
                 line: Some(line),
             } => format!("{}:{line}: ", path.display()),
             Origin::Flag(flag) => format!("{flag}: "),
+            Origin::Rest => "-- COMMAND: ".to_owned(),
             Origin::CommandLine => String::new(),
         };
         let subject = if subject.is_empty() {
@@ -55,6 +56,8 @@ pub(super) enum Origin {
         line: Option<usize>,
     },
     Flag(&'static str),
+    /// What follows `--`.
+    Rest,
     /// The flags together.
     CommandLine,
 }
@@ -71,11 +74,11 @@ impl Site {
         let reason = reason.to_string();
         match &self.origin {
             Origin::File { .. } => ConfigProblem::new(&self.origin, &self.key.path(), &reason),
-            // The flag of a table holds several keys; any other is its key.
-            Origin::Flag(_) if self.key.section.is_list() => {
+            // The flag of a table holds several keys, and that of a hook's command may have a second.
+            Origin::Flag(flag) if self.key.section.is_list() || *flag != self.key.flag_name() => {
                 ConfigProblem::new(&self.origin, self.key.name, &reason)
             }
-            Origin::Flag(_) => ConfigProblem::new(&self.origin, "", &reason),
+            Origin::Flag(_) | Origin::Rest => ConfigProblem::new(&self.origin, "", &reason),
             Origin::CommandLine => ConfigProblem::new(&self.origin, &self.key.flag(), &reason),
         }
     }
@@ -84,7 +87,7 @@ impl Site {
     pub(super) fn example(&self) -> String {
         match &self.origin {
             Origin::File { .. } => format!("{} = {}", self.key.name, self.key.example),
-            Origin::Flag(_) | Origin::CommandLine => self.key.flag_example(),
+            Origin::Flag(_) | Origin::Rest | Origin::CommandLine => self.key.flag_example(),
         }
     }
 

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+/// Where the system looks when there is no `PATH`.
+const WITHOUT_PATH: &str = "/bin:/usr/bin";
+
 /// Where programs are looked for.
 pub(super) struct Programs<'a> {
     /// Where the command will run.
@@ -33,7 +36,7 @@ impl Programs<'_> {
         let candidates: Vec<_> = if by_path {
             vec![in_place(program.into())]
         } else {
-            let path = self.path.as_deref().unwrap_or_default();
+            let path = self.path.as_deref().unwrap_or(WITHOUT_PATH);
             let directories = std::env::split_paths(path);
             directories
                 .map(|directory| in_place(directory.join(program)))
@@ -70,7 +73,7 @@ mod tests {
         assert!(usual.check("/bin").unwrap_err().contains("not there"));
         let elsewhere = Programs {
             directory: Some(Path::new("/bin")),
-            path: None,
+            path: Some("/nowhere".to_owned()),
         };
         assert!(elsewhere.check("./sh").is_ok());
         assert!(elsewhere.check("sh").is_err());
