@@ -16,7 +16,7 @@ const KEEPER_GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ServerEvent {
     /// It was started. Whether it is any good is a matter of its checks.
-    Started { pid: u32 },
+    Started,
     /// It ended, or could not be started, and nobody had asked for that. It is started again after a pause.
     Ended { how: String },
     /// So many ends came in a row that it counts as one that cannot be kept alive. It is tried again all the same,
@@ -214,9 +214,7 @@ impl<S: 'static> Supervisor<S> {
         match started {
             Ok((child, lifeline)) => {
                 self.phase = Phase::Running(Life { child, lifeline });
-                if let Some(pid) = self.pid() {
-                    self.tell_later(scope, ServerEvent::Started { pid });
-                }
+                self.tell_later(scope, ServerEvent::Started);
             }
             Err(failure) => {
                 for event in self.pause(scope, failure.to_string()) {

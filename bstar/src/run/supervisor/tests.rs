@@ -27,7 +27,7 @@ impl Site {
     }
 
     fn started(&self) -> usize {
-        self.count(|event| matches!(event, ServerEvent::Started { .. }))
+        self.count(|event| *event == ServerEvent::Started)
     }
 
     fn ended(&self) -> usize {
