@@ -119,8 +119,8 @@ impl SwitchoverArgs {
 /// Arguments of `bstar maintenance`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A node under maintenance takes nothing over by itself, until it is taken out of it or ends. To keep the
-pair as it is, put both nodes under it.
+A node under maintenance takes nothing over by itself, until it is taken out of it or ends. To
+keep the pair as it is, put both nodes under it.
 
 Examples:
   bstar maintenance on
@@ -154,8 +154,8 @@ impl MaintenanceArgs {
 /// Arguments of `bstar promote`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-For a backup that never met its primary, or a node under maintenance, when the other does not serve. Where
-the other is heard to be active it is refused: ask that one for a switchover.
+For a backup that never met its primary, or a node under maintenance, when the other does not
+serve. Where the other is heard to be active it is refused: ask that one for a switchover.
 
 Example:
   bstar promote --force")]

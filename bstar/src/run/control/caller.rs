@@ -26,6 +26,8 @@ pub(crate) enum CallError {
     NotThere(PathBuf),
     #[error("no bstar runs here: nobody listens at {} any more", .0.display())]
     Dead(PathBuf),
+    #[error("no bstar runs here: {} is no socket", .0.display())]
+    NoSocket(PathBuf),
     #[error("{} may be used by its owner and root only", .0.display())]
     Forbidden(PathBuf),
     #[error("{} does not answer within {}", path.display(), seconds(*.within))]
@@ -148,6 +150,7 @@ impl Caller {
         let path = self.path.clone();
         match error.kind() {
             NotFound => CallError::NotThere(path),
+            ConnectionRefused if !place::is_socket(&path) => CallError::NoSocket(path),
             ConnectionRefused => CallError::Dead(path),
             PermissionDenied => CallError::Forbidden(path),
             WouldBlock | TimedOut => CallError::Silent { path, within },

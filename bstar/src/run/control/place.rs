@@ -120,6 +120,10 @@ fn check_directory(directory: &Path) -> Result<(), ControlError> {
     Ok(())
 }
 
+pub(super) fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
 /// Whether somebody listens there.
 fn is_live(path: &Path) -> bool {
     match connect(path) {

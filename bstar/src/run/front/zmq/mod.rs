@@ -15,6 +15,8 @@
 //! server still answers has nobody to go to.
 
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod tests;
 mod waiting;
 
