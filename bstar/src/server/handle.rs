@@ -10,7 +10,7 @@ use reactor::{SourceKey, Waker};
 
 use super::error::HandleError;
 use super::history::Record;
-use super::questions::Question;
+use super::questions::{OnAnswer, Question};
 use super::work::Work;
 use crate::core::{Machine, Offer, Status};
 
@@ -63,13 +63,38 @@ impl Handle {
         self.put(Question::Vote(None))
     }
 
+    /// As [`Handle::vote`], without waiting: `answered` is called with the answer, at once if it is known,
+    /// else on the node's thread, which it must not hold up. For runtimes whose threads must not block: let
+    /// it send the answer to whoever awaits it. It is dropped uncalled if the node ends before.
+    pub fn vote_with<F>(&self, answered: F) -> Result<(), HandleError>
+    where
+        F: FnOnce(bool) + Send + 'static,
+    {
+        if self.may_serve() {
+            answered(true);
+            return Ok(());
+        }
+        self.put(Question::VoteWith(OnAnswer::new(answered)))
+    }
+
     /// Says whether the application can serve; a node can at its start. Does not wait.
     ///
     /// While it cannot, nobody's vote makes this node active, and offers of its peer are declined. If it is
     /// active it offers the service to its peer, each peer timeout at most, and serves on until the peer is
     /// ready for it; beside no peer it serves as well as it can.
     pub fn set_fit(&self, fit: bool) -> Result<(), HandleError> {
-        self.put(Question::Fit(fit))
+        self.put(Question::Fit { fit, why: None })
+    }
+
+    /// As [`Handle::set_fit`] with `false`, for this reason: it is logged when the node was well before.
+    pub fn set_ill(&self, reason: impl Into<String>) -> Result<(), HandleError> {
+        let why = Some(reason.into());
+        self.put(Question::Fit { fit: false, why })
+    }
+
+    /// As [`Handle::set_fit`] with `true`: the reason is gone.
+    pub fn set_well(&self) -> Result<(), HandleError> {
+        self.set_fit(true)
     }
 
     /// Answers an offer that [`Server::on_offer_later`](super::Server::on_offer_later) told of: ready, or

@@ -1,5 +1,6 @@
 //! What other threads ask of the node, and its answers.
 
+use std::fmt;
 use std::sync::mpsc::SyncSender;
 
 use reactor::{BoxError, Scope};
@@ -15,16 +16,36 @@ use crate::core::{Answer, Offer, PromoteError, Status, StepBack, StepBackError};
 pub(super) enum Question {
     /// Without a sender nobody waits.
     Vote(Option<SyncSender<bool>>),
+    VoteWith(OnAnswer),
     Begin(SyncSender<Option<Work>>),
     /// Without a sender nobody waits: a refusal is logged all the same.
     SwitchOver(Option<Switchover>),
     Promote(SyncSender<Result<(), PromoteError>>),
     Maintenance(bool, SyncSender<()>),
-    Fit(bool),
+    /// Whether the application can serve, and why not.
+    Fit {
+        fit: bool,
+        why: Option<String>,
+    },
     /// The answer to an offer that was considered, with the reason of a veto.
     Offer(Offer, Option<String>),
     Status(SyncSender<Status>),
     History(SyncSender<Vec<Record>>),
+}
+
+/// What is called with the answer to a vote.
+pub(super) struct OnAnswer(Box<dyn FnOnce(bool) + Send>);
+
+impl OnAnswer {
+    pub(super) fn new(answered: impl FnOnce(bool) + Send + 'static) -> OnAnswer {
+        OnAnswer(Box::new(answered))
+    }
+}
+
+impl fmt::Debug for OnAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnAnswer")
+    }
 }
 
 /// Who waits for the end of a switchover.
@@ -61,6 +82,10 @@ impl<S: 'static> Host<S> {
                     let _ = asker.try_send(answer == Answer::Accept);
                 }
             }
+            Question::VoteWith(OnAnswer(answered)) => {
+                let answer = self.decide(state, scope)?;
+                answered(answer == Answer::Accept);
+            }
             Question::Begin(asker) => {
                 let answer = self.decide(state, scope)?;
                 let work = (answer == Answer::Accept)
@@ -81,7 +106,14 @@ impl<S: 'static> Host<S> {
                 self.flush(state, scope)?;
                 let _ = asker.try_send(());
             }
-            Question::Fit(fit) => {
+            Question::Fit { fit, why } => {
+                if self.machine.status(scope.fresh_now()).fit != fit {
+                    let why = why.as_deref().unwrap_or("no reason was given");
+                    match fit {
+                        true => tracing::info!("this node can serve again"),
+                        false => tracing::warn!(why, "this node cannot serve"),
+                    }
+                }
                 self.machine.set_fit(fit);
                 self.flush(state, scope)?;
             }
