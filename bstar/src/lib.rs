@@ -34,7 +34,8 @@
 //! # What is where
 //!
 //! - [`Server`]: one node of a pair on a [`reactor::Reactor`]; [`Handle`]: the same for threads
-//!   and servers that are elsewhere.
+//!   that are elsewhere.
+//! - [`Guard`]: the node on a thread of its own, for servers on any other stack; [`guard`] tells how.
 //! - [`Client`]: finds the active server, and fails over; [`client`] tells the rules.
 //! - [`core`]: the rules themselves, as a table and a machine without a socket, for simulators,
 //!   model checkers and other hosts.
@@ -64,6 +65,7 @@
 
 pub mod client;
 pub mod core;
+pub mod guard;
 #[cfg(feature = "programs")]
 pub mod programs;
 #[cfg(feature = "programs")]
@@ -72,4 +74,5 @@ pub mod server;
 
 pub use client::{Client, Idempotent, Reply};
 pub use core::{Config, Role, State};
+pub use guard::Guard;
 pub use server::{Handle, Request, Server};
