@@ -1,8 +1,8 @@
 //! A child process, its lines, and the signals sent to it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -125,6 +125,8 @@ impl Lines {
 pub struct Process {
     name: String,
     child: Mutex<Child>,
+    /// Of a process that is spoken to.
+    stdin: Option<Mutex<ChildStdin>>,
     pid: Pid,
     started: Instant,
     stdout: Lines,
@@ -139,8 +141,22 @@ impl Process {
     /// When the command cannot be started.
     #[must_use]
     pub fn spawn(name: &str, command: &mut Command) -> Self {
+        Self::spawn_with(name, command, Stdio::null())
+    }
+
+    /// As [`Process::spawn`], for a process that is to be [spoken to](Process::say).
+    ///
+    /// # Panics
+    ///
+    /// When the command cannot be started.
+    #[must_use]
+    pub fn spawn_listening(name: &str, command: &mut Command) -> Self {
+        Self::spawn_with(name, command, Stdio::piped())
+    }
+
+    fn spawn_with(name: &str, command: &mut Command, stdin: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -153,6 +169,7 @@ impl Process {
             started: Instant::now(),
             stdout: Lines::collect(stdout),
             stderr: Lines::collect(stderr),
+            stdin: child.stdin.take().map(Mutex::new),
             child: Mutex::new(child),
         }
     }
@@ -179,6 +196,18 @@ impl Process {
     #[must_use]
     pub fn stderr(&self) -> &Lines {
         &self.stderr
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    ///
+    /// When it does not listen, or no more.
+    pub fn say(&self, line: &str) -> Outcome<()> {
+        let stdin = self.stdin.as_ref().ok_or("it is not spoken to")?;
+        let mut stdin = stdin.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = stdin.write_all(format!("{line}\n").as_bytes());
+        said.map_err(|error| self.describe(&format!("{line}: {error}")))
     }
 
     /// Sends a signal; one that has ended is left in peace.

@@ -17,7 +17,24 @@ use crate::{Outcome, ensure};
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<Outcome<PathBuf>> = OnceLock::new();
-    let folder = match BUILT.get_or_init(build) {
+    let build = || build(&["-p", "demos", "-p", "bstar", "--bins"]);
+    found(BUILT.get_or_init(build), Path::new(name))
+}
+
+/// The same of an example of the package `bstar`.
+///
+/// # Panics
+///
+/// As [`program`].
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<Outcome<PathBuf>> = OnceLock::new();
+    let build = || build(&["-p", "bstar", "--examples"]);
+    found(BUILT.get_or_init(build), &Path::new("examples").join(name))
+}
+
+fn found(built: &Outcome<PathBuf>, name: &Path) -> PathBuf {
+    let folder = match built {
         Ok(folder) => folder,
         Err(why) => panic!("{why}"),
     };
@@ -26,7 +43,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-fn build() -> Outcome<PathBuf> {
+fn build(what: &[&str]) -> Outcome<PathBuf> {
     let executable = std::env::current_exe().expect("a test knows its own executable");
     // TARGET/PROFILE/deps/test, or TARGET/TRIPLE/PROFILE/deps/test when a triple was asked for; a
     // program that is no test lies in PROFILE itself.
@@ -44,7 +61,8 @@ fn build() -> Outcome<PathBuf> {
     };
     let mut command = Command::new(env!("CARGO"));
     command
-        .args(["build", "--quiet", "-p", "demos", "-p", "bstar", "--bins"])
+        .args(["build", "--quiet"])
+        .args(what)
         .args(["--profile", profile])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     // Cargo keeps this in the target folder itself, whoever made the folder.
