@@ -14,6 +14,7 @@
 //! * [`freelance`] has servers of Freelance, good and bad, and runs its programs;
 //! * [`python`] finds an interpreter that has `zmq`;
 //! * [`campaign`] has hundreds of such faults, in networks of their own, with a judge outside;
+//! * [`failover`] measures how long clients wait, beside keepalived;
 //! * [`steady`] tells a defect from a machine that did not run.
 //!
 //! Every wait has a bound, and answers with an error that says what was waited for.
@@ -24,6 +25,7 @@ mod cases;
 mod client;
 mod distribution;
 mod endpoints;
+pub mod failover;
 pub mod freelance;
 mod islands;
 mod netns;
