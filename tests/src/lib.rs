@@ -8,6 +8,7 @@
 //! * [`Node`] is a running `bstarsrv`, [`Pair`] the two of them;
 //! * [`ScriptedPeer`] stands in for the other server on the state channel;
 //! * [`ScriptedClient`] stands in for a client;
+//! * [`beside`] runs `bstar run` beside a server, and hits what that started;
 //! * [`Bench`] is one server between those two;
 //! * [`Traffic`] asks a pair without pause and remembers how long each answer took;
 //! * [`Namespace`] is a network of its own, in which links can be cut, [`Islands`] a pair in one;
@@ -20,6 +21,7 @@
 //! Every wait has a bound, and answers with an error that says what was waited for.
 
 mod bench;
+pub mod beside;
 pub mod campaign;
 mod cases;
 mod client;
@@ -41,6 +43,7 @@ use std::io::Write;
 use std::time::Duration;
 
 pub use bench::{Bench, State};
+pub use beside::Beside;
 pub use cases::run_cases;
 pub use client::{Probe, ScriptedClient, Spoken};
 pub use distribution::Distribution;
