@@ -9,6 +9,9 @@ limit=30 # so many seconds of writes may be missing in a copy that takes over, a
 fail() {
     echo "$1" && exit 1
 }
+later() {
+    echo "$1, so it stays as it is until the next check" && exit 0
+}
 ask() { # HOST:PORT COMMAND...
     at=$1 && shift
     timeout --foreground 1 redis-cli -h "${at%:*}" -p "${at##*:}" --no-raw "$@" 2>&1 | tr -d '"\r'
@@ -75,12 +78,12 @@ drain) # before_passive: no client's write is under way any more. Waits until th
         sleep 0.02
     done
     ;;
-follow) # on_passive, and with each check from then on
+follow) # on_passive, and with each check from then on, which tries again what cannot be done yet
     [ "$(field "$own" role)" = master ] || exit 0
-    theirs=$(number "$peer" bstar:epoch) || fail "the peer's Redis does not answer"
+    theirs=$(number "$peer" bstar:epoch) || later "the peer's Redis does not answer"
     exec 9<"$0" && flock 9 # a promotion is not undone by one who looked before it
-    ours=$(number "$own" bstar:epoch) || fail "Redis does not answer"
-    [ "$theirs" -gt 0 ] && ! are_newer || fail "the peer's data are not newer"
-    [ "$(ask "$own" REPLICAOF "${peer%:*}" "${peer##*:}")" = OK ] || fail "Redis stays a master"
+    ours=$(number "$own" bstar:epoch) || later "Redis does not answer"
+    [ "$theirs" -gt 0 ] && ! are_newer || later "the peer's data are not newer"
+    [ "$(ask "$own" REPLICAOF "${peer%:*}" "${peer##*:}")" = OK ] || later "Redis refuses to be a replica"
     ;;
 esac
