@@ -2,12 +2,14 @@
 //!
 //! `BSTAR_FAULTS=50 cargo test -p tests --test redis -- --nocapture` does each fault so often.
 
+mod data;
 mod pair;
 mod verdict;
 mod writer;
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::beside::wait_until;
@@ -18,6 +20,9 @@ use writer::{Ack, WRITERS, Writers};
 
 /// How many writes are acknowledged before a fault, and after it.
 const WRITES: usize = 200;
+
+/// How much may be missing in a copy that takes over, where that is what is tested.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// What is done to the active side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +133,7 @@ fn faults_of_a_pair_of_redis() {
         return skip(&format!("Redis as a pair: {why}"));
     }
     let rounds = rounds_asked().unwrap_or(1);
-    let mut pair = RedisPair::start().expect("the pair starts");
+    let mut pair = RedisPair::start(None).expect("the pair starts");
     redis_cli_is_served(&pair).expect("redis-cli is served by the active one alone");
     let mut table = vec![
         "| fault | n | without an acknowledged write, ms: median | greatest | acknowledged | lost | most in one |".to_owned(),
@@ -146,6 +151,16 @@ fn faults_of_a_pair_of_redis() {
         table.push(measured.row(fault));
     }
     tell(&table.join("\n"));
+}
+
+#[test]
+fn newer_data_never_give_way_to_older_ones() {
+    if let Err(why) = needed() {
+        return skip(&format!("which data of Redis are served: {why}"));
+    }
+    let mut pair = RedisPair::start(Some(LIMIT.as_secs())).expect("the pair starts");
+    data::newer_data_are_served(&mut pair).expect("the newer data are served");
+    data::an_old_copy_is_not_served(&mut pair, LIMIT).expect("an old copy is not served");
 }
 
 impl Measured {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tests::beside::wait_until;
 use tests::{BOUND, Beside, Outcome, Process, ensure};
@@ -11,19 +12,28 @@ use tests::{BOUND, Beside, Outcome, Process, ensure};
 struct Place {
     folder: PathBuf,
     addresses: [String; 2],
+    limit: Option<u64>,
 }
 
 impl Place {
     fn put_into(&self, text: &str) -> String {
         let text = text.replace("/tmp/pair", &self.folder.display().to_string());
+        let text = match self.limit {
+            Some(limit) => text.replace("limit=30", &format!("limit={limit}")),
+            None => text,
+        };
         let [one, two] = &self.addresses;
         text.replace("127.0.0.1", one).replace("127.0.0.2", two)
     }
 }
 
+/// There is one at a time: they have the same addresses.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// Both sides.
 pub(crate) struct RedisPair {
     pub(crate) sides: [Side; 2],
+    _one: MutexGuard<'static, ()>,
     // Last, so that it is removed when nobody writes there any more.
     _folder: tempfile::TempDir,
 }
@@ -37,12 +47,15 @@ pub(crate) struct Side {
 }
 
 impl RedisPair {
-    /// Starts both and waits until the second is a copy of the first.
-    pub(crate) fn start() -> Outcome<Self> {
+    /// Starts both and waits until the second is a copy of the first. In the script, `limit` replaces how many
+    /// seconds of writes may be missing.
+    pub(crate) fn start(limit: Option<u64>) -> Outcome<Self> {
+        let one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
         let place = Place {
             folder: folder.path().to_owned(),
             addresses: two_addresses(),
+            limit,
         };
         place_files(&place)?;
         let [one, two] = place.addresses.clone();
@@ -54,6 +67,7 @@ impl RedisPair {
         };
         let mut pair = Self {
             sides: [side("one", one), side("two", two)],
+            _one: one_at_a_time,
             _folder: folder,
         };
         for side in &mut pair.sides {
@@ -128,6 +142,19 @@ impl Side {
         redis_cli(&self.address, "6379", command)
     }
 
+    /// How many lines its node has said, and whether one of those after so many has `text` in it.
+    pub(crate) fn said(&self) -> usize {
+        self.node
+            .as_ref()
+            .map_or(0, |node| node.process().stderr().count())
+    }
+
+    pub(crate) fn has_said(&self, mark: usize, text: &str) -> bool {
+        let Some(node) = &self.node else { return false };
+        let lines = node.process().stderr().all();
+        lines.iter().skip(mark).any(|line| line.text.contains(text))
+    }
+
     fn is_replica(&self) -> bool {
         let said = self.redis(&["INFO", "replication"]);
         said.is_ok_and(|said| said.contains("role:slave") && said.contains("master_link_status:up"))
@@ -151,14 +178,11 @@ fn redis_cli(address: &str, port: &str, command: &[&str]) -> Outcome<String> {
     Ok(asked.stdout().text())
 }
 
-/// Two addresses of the loopback that no other test process has.
+/// Two addresses of the loopback that no other process has, so that the ports can be those of the example.
 fn two_addresses() -> [String; 2] {
     let [a, b, c, d] = tests::address().octets();
     // The harness hands out those whose second byte is from 64 to 127.
-    [
-        format!("{a}.{}.{c}.{d}", b + 64),
-        format!("{a}.{}.{c}.{d}", b + 128),
-    ]
+    [64, 128].map(|more| format!("{a}.{}.{c}.{d}", b + more))
 }
 
 fn place_files(place: &Place) -> Outcome<()> {
