@@ -55,6 +55,8 @@ ready) # before_active: are the data here good enough to be served?
         else
             [ "$theirs" -eq 0 ] || fail "the peer's data are newer"
         fi
+    elif [ "$BSTAR_CAUSE" = peer-initial ] && [ "$(field "$own" role)" = master ]; then
+        fail "the peer's Redis does not answer" # both have just been started, and its data may be newer
     fi
     if [ "$BSTAR_STATE" = passive ]; then
         [ "$ours" -eq "$BSTAR_EPOCH" ] || fail "the data are of epoch $ours, not $BSTAR_EPOCH"
