@@ -4,9 +4,11 @@ use reactor::Scope;
 
 use super::{Call, Caller, Look};
 use crate::run::child::{ChildKey, Ended, Job, Purpose, spawn};
+use crate::run::hooks::HookEnv;
 
 pub(super) struct CommandProbe {
     command: Vec<String>,
+    environment: HookEnv,
     child: Option<ChildKey>,
 }
 
@@ -14,8 +16,14 @@ impl CommandProbe {
     pub(super) fn new(command: Vec<String>) -> CommandProbe {
         CommandProbe {
             command,
+            environment: HookEnv::new(),
             child: None,
         }
+    }
+
+    /// For the next look.
+    pub(super) fn set_environment(&mut self, environment: HookEnv) {
+        self.environment = environment;
     }
 
     pub(super) fn is_looking(&self) -> bool {
@@ -32,7 +40,7 @@ impl CommandProbe {
             name: "health",
             command: &self.command,
             directory: None,
-            environment: &[],
+            environment: &self.environment,
             // Whoever looks counts the time.
             timeout: None,
         };

@@ -16,6 +16,7 @@ use self::tcp::TcpProbe;
 use self::zmq::ZmqProbe;
 use super::child::Ended;
 use super::config::{CheckConfig, CheckKind};
+use super::hooks::HookEnv;
 
 /// How often a server that was just started is looked at, unless its check wants it more often.
 const QUICK: Duration = Duration::from_millis(100);
@@ -158,6 +159,15 @@ impl<S: 'static> Health<S> {
         self.told = None;
         for check in &mut self.checks {
             check.forget(scope);
+        }
+    }
+
+    /// What commands find in their environment from the next look on.
+    pub(crate) fn set_environment(&mut self, environment: &HookEnv) {
+        for check in &mut self.checks {
+            if let Probe::Command(probe) = &mut check.probe {
+                probe.set_environment(environment.clone());
+            }
         }
     }
 

@@ -329,6 +329,18 @@ fn a_command_is_well_by_its_exit_code() {
 }
 
 #[test]
+fn a_command_finds_what_it_is_told_in_its_environment() {
+    let kind = CheckKind::Command(shell("test \"$BSTAR_STATE\" = active"));
+    let mut trial = Trial::new(vec![check("one", kind, NEVER)]);
+    let state = |state: &str| vec![("BSTAR_STATE".to_owned(), state.to_owned())];
+    trial.site.health.set_environment(&state("passive"));
+    trial.start();
+    assert!(matches!(trial.next(), HealthEvent::Unhealthy { .. }));
+    trial.site.health.set_environment(&state("active"));
+    assert_eq!(trial.next(), HealthEvent::Healthy);
+}
+
+#[test]
 fn a_command_that_hangs_is_killed_with_its_group() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
