@@ -14,6 +14,7 @@
 //! * [`Namespace`] is a network of its own, in which links can be cut, [`Islands`] a pair in one;
 //! * [`freelance`] has servers of Freelance, good and bad, and runs its programs;
 //! * [`python`] finds an interpreter that has `zmq`;
+//! * [`TryOut`] has the files of `examples/` and the steps of the pages in `docs/`;
 //! * [`campaign`] has hundreds of such faults, in networks of their own, with a judge outside;
 //! * [`failover`] measures how long clients wait, beside keepalived;
 //! * [`steady`] tells a defect from a machine that did not run.
@@ -38,6 +39,7 @@ pub mod programs;
 pub mod python;
 mod steady;
 mod traffic;
+mod tryout;
 
 use std::io::Write;
 use std::time::Duration;
@@ -55,6 +57,7 @@ pub use peer::{Heard, PeerConfig, ScriptedPeer};
 pub use process::{Line, Lines, Process};
 pub use steady::steady;
 pub use traffic::{Sample, Traffic};
+pub use tryout::{TryOut, second_address};
 
 /// What a step of a test came to; the error says what was waited for and what was seen instead.
 pub type Outcome<T> = Result<T, String>;

@@ -1,0 +1,167 @@
+//! The try-outs of the pages in `docs/`, with the files of `examples/` as they are: only the folder, the
+//! addresses and the ports are others, so that several can run side by side.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::beside::Beside;
+use crate::netns::run;
+use crate::{Outcome, address, free_endpoint, port, programs};
+
+/// What the pages call the folder, and the heartbeat of their configurations.
+const FOLDER: &str = "/tmp/pair";
+const HEARTBEAT: &str = "heartbeat_ms = 1000";
+const TIMEOUT: &str = "timeout_ms = 2000";
+
+/// A copy of one of the folders in `examples/`, made for this machine.
+pub struct TryOut {
+    folder: TempDir,
+    changes: Vec<(String, String)>,
+}
+
+impl TryOut {
+    /// Copies `examples/NAME`, with other numbers for `ports`, and this heartbeat.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be read or written.
+    pub fn new(name: &str, ports: &[u16], heartbeat: Duration) -> Outcome<Self> {
+        let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
+        // Servers may run as a user of their own.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
+            .map_err(|error| error.to_string())?;
+        let ms = heartbeat.as_millis();
+        let mut changes = vec![
+            (FOLDER.to_owned(), folder.path().display().to_string()),
+            (HEARTBEAT.to_owned(), format!("heartbeat_ms = {ms}")),
+            (TIMEOUT.to_owned(), format!("timeout_ms = {}", 2 * ms)),
+            ("127.0.0.1".to_owned(), address().to_string()),
+            ("127.0.0.2".to_owned(), second_address().to_string()),
+        ];
+        let numbers = ports.iter().map(|port| (port.to_string(), free_port()));
+        changes.extend(numbers);
+        let made = Self { folder, changes };
+        let from = repository().join("examples").join(name);
+        made.copy(&from, &made.path().join(name))?;
+        Ok(made)
+    }
+
+    /// The folder that the pages call `/tmp/pair`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Hands the folder, and all in it, to another user.
+    ///
+    /// # Errors
+    ///
+    /// When that is not allowed.
+    pub fn give_to(&self, user: &str) -> Outcome<()> {
+        let path = self.path().display().to_string();
+        run("chown", &["-R", user, &path])
+    }
+
+    /// `text` with the folder, the addresses and the ports of this try-out.
+    #[must_use]
+    pub fn adapt(&self, text: &str) -> String {
+        // In one pass: what was put in may look like what is yet to be replaced.
+        let mut adapted = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let found = self.changes.iter().find(|(old, _)| rest.starts_with(old));
+            if let Some((old, new)) = found {
+                adapted.push_str(new);
+                rest = &rest[old.len()..];
+            } else {
+                adapted.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+        adapted
+    }
+
+    /// Starts the node of a configuration, for example `http/nginx-one.toml`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file.
+    pub fn start(&self, config: &str) -> Outcome<Beside> {
+        let path = self.path().join(config);
+        let text = read(&path)?;
+        let name = config.trim_end_matches(".toml").replace('/', "-");
+        Beside::start_in(self.path(), &name, &text)
+    }
+
+    /// All that stands in the blocks ```` ```sh ```` of `docs/PAGE` below the heading, as a script for bash.
+    /// It runs in the folder of the try-out, beside a link to `examples`, and ends what it started.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such page, or no such heading.
+    pub fn script(&self, page: &str, heading: &str) -> Outcome<Command> {
+        let text = read(&repository().join("docs").join(page))?;
+        let section = text.split("\n## ").find(|part| part.starts_with(heading));
+        let section = section.ok_or_else(|| format!("{page} has no heading {heading:?}"))?;
+        let blocks = section.split("```sh\n").skip(1);
+        let blocks = blocks.filter_map(|block| block.split("```").next());
+        let page: String = blocks.map(|block| self.adapt(block)).collect();
+        // The files are copied already, with the numbers of this try-out.
+        let before = "set -eux\ntrap 'kill $(jobs -p); wait' EXIT\n\
+             cp() { :; }\n\
+             python3() { timeout 5 \"$PYTHON\" \"$@\" || [ $? = 124 ]; }\n";
+        let mut command = Command::new("bash");
+        let folder = programs::program("bstar");
+        let folder = folder.parent().map(PathBuf::from).unwrap_or_default();
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .args(["-c", &format!("{before}{page}")])
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .current_dir(self.path());
+        Ok(command)
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> Outcome<()> {
+        let failed = |error: std::io::Error| format!("{}: {error}", from.display());
+        fs::create_dir_all(to).map_err(failed)?;
+        for entry in fs::read_dir(from).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let made = to.join(entry.file_name());
+            fs::write(&made, self.adapt(&read(&entry.path())?)).map_err(failed)?;
+            let mode = entry.metadata().map_err(failed)?.permissions();
+            fs::set_permissions(&made, mode).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// A second loopback address of this test process, as [`address`] is the first.
+#[must_use]
+pub fn second_address() -> Ipv4Addr {
+    let [first, second, third, fourth] = address().octets();
+    Ipv4Addr::new(first, second + 64, third, fourth)
+}
+
+/// A number for a port that is free at both addresses, as the text of a page has it.
+fn free_port() -> String {
+    loop {
+        let port = port(&free_endpoint());
+        if TcpStream::connect((second_address(), port)).is_err() {
+            return port.to_string();
+        }
+    }
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> Outcome<String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
