@@ -5,9 +5,11 @@
 
 state=$(ask "select pg_is_in_recovery(), exists (select from pg_stat_wal_receiver where status = 'streaming')")
 case "$state" in
-"f|"* | "t|t") unmark behind ;;
-# Not streaming: from a primary that is there, which may write what this one never gets; or is the other gone?
+"t|t") unmark behind ;;
+# Not streaming: from a primary that is there, and writes what this one does not get? Or is the other gone?
 "t|f") if peer_is_primary; then mark behind; fi ;;
+# A primary that is to become a copy of another one.
+"f|f") if marked rejoin && peer_is_primary; then mark behind; fi ;;
 *) fail "the server says '$state'" ;;
 esac
 if marked behind; then fail "behind $PEER"; fi

@@ -1,10 +1,10 @@
 #!/bin/sh
-# on_passive: the other one serves, or will. A server that was a primary until now may have rows that the
-# other has not, so its data is made a copy of the other's; serve.sh does it.
+# on_passive: this node has ended to serve. If the other one serves, a server that was a primary until now may
+# have rows that the other has not: serve.sh is told to make its data a copy of the other's.
 . "$(dirname "$0")/pair.sh"
 
+# Nobody serves yet if this node has only resigned: its data may be the latest that there is.
+[ "$BSTAR_STATE" = passive ] || exit 0
 if [ -e "$PGDATA/standby.signal" ]; then exit 0; fi
 mark rejoin
-mark again
 say "was a primary until now: its data becomes a copy of $PEER's"
-shut_down

@@ -15,7 +15,7 @@ PATH="$PGBIN:$PATH"
 
 # Marks, which outlive a crash:
 #   again    the server was stopped on purpose, and is to be started once more
-#   rejoin   this node's data is to become a copy of the other's
+#   rejoin   the other was active since this one was: its data is to become a copy of the other's
 #   copying  it is being made one, and is of no use until that is done
 #   behind   the other has rows that this one has not
 mark() { touch "$DIR/$1"; }

@@ -1,11 +1,13 @@
 #!/bin/sh
 # The server's command: runs PostgreSQL in the role that its data has, and makes the data that of a standby
-# when demote.sh asks for it.
+# when demote.sh says so.
 . "$(dirname "$0")/pair.sh"
 
 child=
+watcher=
 # SIGTERM alone would have PostgreSQL wait until its last client has gone: SIGINT is its fast shutdown.
 stop() {
+    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || true
     [ -z "$child" ] || kill -INT "$child" 2>/dev/null || true
     [ -z "$child" ] || wait "$child" || true
     exit 0
@@ -40,38 +42,48 @@ rewind() {
             --source-server="host=$PEER port=$PGPORT user=replicator dbname=postgres"
 }
 
-# Makes this node's data a copy of the other's, as soon as the other is a primary. Ends early when
-# promote.sh takes the mark away: then this node is to serve with what it has.
+# Makes this node's data a copy of the other's.
 rejoin() {
-    while marked rejoin; do
-        if peer_is_primary; then
-            mark behind
-            # Data that was half copied when this was killed cannot be rewound.
-            whole=true
-            marked copying && whole=false
-            mark copying
-            if { "$whole" && rewind; } || fresh_copy; then
-                touch "$PGDATA/standby.signal"
-                unmark copying
-                unmark rejoin
-                return
-            fi
+    mark behind
+    # Data that was half copied when this was killed cannot be rewound.
+    whole=true
+    if marked copying; then whole=false; fi
+    mark copying
+    if { "$whole" && rewind; } || fresh_copy; then
+        touch "$PGDATA/standby.signal"
+        unmark copying
+        unmark rejoin
+    fi
+}
+
+# Shuts the server down as soon as its data is to become a copy of the other's, and can.
+watch() {
+    while :; do
+        if marked rejoin && peer_is_primary; then
+            mark again
+            shut_down
         fi
-        run sleep 0.2
+        sleep 0.2
     done
 }
 
 while :; do
-    if marked rejoin || marked copying; then
-        mark rejoin
-        rejoin
-    fi
+    # Whole data serves as it is until the other one is a primary; half copied data does not serve at all.
+    while marked copying || { marked rejoin && peer_is_primary; }; do
+        if peer_is_primary; then rejoin; fi
+        if marked copying; then run sleep 0.2; fi
+    done
     unmark again
+    watch &
+    watcher=$!
     # What differs between the two machines stands here: a copy of the data has the other's files.
     status=0
     run postgres -c listen_addresses="$LISTEN" -c port="$PGPORT" \
         -c unix_socket_directories="$DIR" -c hba_file="$DIR/pg_hba.conf" \
         -c primary_conninfo="host=$PEER port=$PGPORT user=replicator passfile=$DIR/passfile" ||
         status=$?
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" || true
+    watcher=
     marked again || exit "$status"
 done

@@ -69,7 +69,9 @@ fn answered(load: &Process, mark: usize, what: &str) -> Outcome<()> {
     });
     let at = found.ok_or_else(|| load.describe(&format!("{what}: no answer")))?;
     let took = at.saturating_duration_since(since);
-    tell(&format!("{what}: next answer after {took:.0?}, {missing} without"));
+    tell(&format!(
+        "{what}: next answer after {took:.0?}, {missing} without"
+    ));
     Ok(())
 }
 
@@ -193,7 +195,9 @@ fn two_addresses_in_a_script() -> Outcome<()> {
         let script = format!("curl --silent {first} || curl --silent {second}");
         let asked = Process::spawn("script", Command::new("sh").args(["-c", &script]));
         asked.wait_exit(BOUND)?;
-        ensure(asked.stdout().text() == "hello", || asked.describe("no answer"))?;
+        ensure(asked.stdout().text() == "hello", || {
+            asked.describe("no answer")
+        })?;
     }
     // Only a request takes over from a peer that is silent: a check that connects and closes does not.
     web.nodes[0].kill_family()?;
@@ -220,7 +224,11 @@ fn place_connect(place: &TryOut) -> impl Fn() -> bool + use<> {
 #[test]
 fn the_page_can_be_followed() -> Outcome<()> {
     for (heading, program, wanted) in [
-        ("Python's http.server, tried on one machine", "python3", "hello"),
+        (
+            "Python's http.server, tried on one machine",
+            "python3",
+            "hello",
+        ),
         ("nginx, tried on one machine", "nginx", "one sees "),
     ] {
         let Some(place) = try_out(&["curl", program])? else {

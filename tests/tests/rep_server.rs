@@ -47,7 +47,9 @@ fn a_plain_client_is_answered_through_every_fault() -> Outcome<()> {
     nodes[1].wait_state("passive")?;
 
     let mut command = Command::new(python::interpreter("zmq")?);
-    command.arg("-u").arg(place.path().join("zeromq/req_client.py"));
+    command
+        .arg("-u")
+        .arg(place.path().join("zeromq/req_client.py"));
     command.arg(place.adapt("tcp://127.0.0.1:5001"));
     command.arg(place.adapt("tcp://127.0.0.2:5001"));
     let client = Process::spawn("client", &mut command);

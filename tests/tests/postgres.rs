@@ -1,0 +1,373 @@
+//! PostgreSQL with streaming replication, as `docs/postgres.md` tells: clients know nothing but two hosts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, getuid};
+use tests::beside::wait_until;
+use tests::{
+    BOUND, Beside, Outcome, Process, TryOut, ensure, python, rounds_asked, second_address, skip,
+    tell,
+};
+
+const HEARTBEAT: Duration = Duration::from_millis(250);
+const PORTS: [u16; 3] = [5432, 5433, 5003];
+const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+/// So many connections in a row must be let in.
+const CONNECTIONS: usize = 20;
+
+fn try_out() -> Outcome<Option<TryOut>> {
+    if !Path::new(PROGRAMS).join("initdb").exists() {
+        skip(&format!("there is no PostgreSQL in {PROGRAMS}"));
+        return Ok(None);
+    }
+    let place = TryOut::new("postgres", &PORTS, HEARTBEAT)?;
+    if getuid().is_root() {
+        place.give_to("postgres")?;
+    }
+    Ok(Some(place))
+}
+
+/// A fault, and what came of it.
+struct Found {
+    what: &'static str,
+    took: Duration,
+    lost: usize,
+    acknowledged: usize,
+}
+
+/// A pair, a client that writes, and a place for what the servers keep.
+struct Database {
+    // In this order: whoever writes, whoever serves, and then what they wrote.
+    writer: Option<Process>,
+    nodes: [Option<Beside>; 2],
+    place: TryOut,
+    active: usize,
+    /// Acknowledged rows that were found missing, and counted.
+    missed: BTreeSet<u64>,
+}
+
+const NAMES: [&str; 2] = ["one", "two"];
+
+impl Database {
+    fn start(place: TryOut) -> Outcome<Self> {
+        let mut this = Self {
+            writer: None,
+            nodes: [None, None],
+            place,
+            active: 0,
+            missed: BTreeSet::new(),
+        };
+        this.script("setup-first.sh", 0)?;
+        this.start_node(0)?;
+        this.is_well(0)?;
+        this.script("setup-second.sh", 1)?;
+        this.start_node(1)?;
+        this.node(0)?.wait_state("active")?;
+        this.node(1)?.wait_state("passive")?;
+        this.is_well(1)?;
+        let create = "create role app login password 'app'; create database app owner app";
+        this.as_superuser(0, "postgres", create)?;
+        this.as_superuser(
+            0,
+            "app",
+            "create table rows (n bigint primary key); alter table rows owner to app",
+        )?;
+        Ok(this)
+    }
+
+    fn node(&self, index: usize) -> Outcome<&Beside> {
+        let node = self.nodes[index].as_ref();
+        node.ok_or_else(|| format!("node {} is down", NAMES[index]))
+    }
+
+    fn start_node(&mut self, index: usize) -> Outcome<()> {
+        let file = format!("postgres/{}.toml", NAMES[index]);
+        self.nodes[index] = Some(self.place.start(&file)?);
+        Ok(())
+    }
+
+    /// Runs one of the scripts for a node, and answers whether it succeeded, with what it said.
+    fn run_script(&self, name: &str, index: usize) -> Outcome<(bool, String)> {
+        let folder = self.place.path().join("postgres");
+        let mut command = Command::new(folder.join(name));
+        command.arg(folder.join(format!("{}.env", NAMES[index])));
+        let script = Process::spawn(name, &mut command);
+        let status = script.wait_exit(BOUND)?;
+        Ok((status.success(), script.describe("")))
+    }
+
+    fn script(&self, name: &str, index: usize) -> Outcome<()> {
+        let (succeeded, said) = self.run_script(name, index)?;
+        ensure(succeeded, || said)
+    }
+
+    /// Waits until a node's server is well: it has all that the other one has.
+    fn is_well(&self, index: usize) -> Outcome<()> {
+        let is_well = || matches!(self.run_script("check.sh", index), Ok((true, _)));
+        wait_until(BOUND, is_well).map_err(|why| {
+            let node = self.node(index).map(|node| node.process().describe(""));
+            format!("not well: {why}\n{}", node.unwrap_or_default())
+        })
+    }
+
+    fn as_superuser(&self, index: usize, database: &str, statement: &str) -> Outcome<String> {
+        let socket = self.place.path().join(NAMES[index]);
+        let port = self.place.adapt("5433");
+        let mut command = if getuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args([
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--init-groups",
+                "psql",
+            ]);
+            command
+        } else {
+            Command::new("psql")
+        };
+        command.args([
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-p",
+            &port,
+            "-d",
+            database,
+        ]);
+        command.arg("-h").arg(socket).args(["-c", statement]);
+        finish(Process::spawn("psql", &mut command))
+    }
+
+    /// The connection string of clients, with the hosts in this order.
+    fn hosts(&self, first: usize) -> String {
+        let hosts = [self.place.adapt("127.0.0.1"), second_address().to_string()];
+        let (first, second) = (&hosts[first], &hosts[1 - first]);
+        let port = self.place.adapt("5432");
+        format!(
+            "host={first},{second} port={port} user=app password=app dbname=app \
+             target_session_attrs=any connect_timeout=5"
+        )
+    }
+
+    /// What a client gets, who asks the hosts in the order that begins with `first`.
+    fn ask(&self, first: usize, statement: &str) -> Outcome<String> {
+        let hosts = self.hosts(first);
+        let mut command = Command::new("psql");
+        command.args(["-XAtq", &hosts, "-c", statement]);
+        finish(Process::spawn("psql", &mut command))
+    }
+
+    fn writer(&self) -> Outcome<&Process> {
+        self.writer
+            .as_ref()
+            .ok_or_else(|| "nobody writes".to_owned())
+    }
+
+    fn start_writer(&mut self) -> Outcome<bool> {
+        match python::script_with("pg_writer.py", "psycopg2") {
+            Ok(mut command) => {
+                self.writer = Some(Process::spawn("writer", command.arg(self.hosts(0))));
+                self.wait_row(0)?;
+                Ok(true)
+            }
+            Err(why) => {
+                skip(&why);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Waits for a row that is acknowledged after `mark`, and answers with when that was.
+    fn wait_row(&self, mark: usize) -> Outcome<Instant> {
+        let writer = self.writer()?;
+        let found = writer.stdout().find(mark, BOUND, |line| {
+            acknowledged(&line.text).map(|_| line.at)
+        });
+        found.ok_or_else(|| {
+            let nodes = self.nodes.iter().flatten();
+            let nodes: Vec<String> = nodes.map(|node| node.process().describe("")).collect();
+            format!(
+                "{}\n{}",
+                writer.describe("no row is written"),
+                nodes.join("\n")
+            )
+        })
+    }
+
+    /// The twenty connections of a client who asks the passive one first: a true refusal sends it on.
+    fn lets_in(&self) -> Outcome<()> {
+        let passive = 1 - self.active;
+        for count in 0..CONNECTIONS {
+            let answer = self.ask(passive, "select pg_is_in_recovery()");
+            ensure(answer.as_deref() == Ok("f"), || {
+                format!("connection {count} of {CONNECTIONS}: {answer:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Does something to the active side, after which `next` is the active one, and counts what was lost.
+    fn fault(
+        &mut self,
+        what: &'static str,
+        next: usize,
+        mut strike: impl FnMut(&mut Self) -> Outcome<()>,
+    ) -> Outcome<Found> {
+        let since = Instant::now();
+        strike(self)?;
+        let mark = self.writer()?.stdout().count();
+        self.node(next)?.wait_state("active")?;
+        self.active = next;
+        let took = self.wait_row(mark)?.saturating_duration_since(since);
+        // What was acknowledged by the one that is gone, and what by the one that serves now: all of it.
+        let lines = self.writer()?.stdout().all();
+        let told: BTreeSet<u64> = lines
+            .iter()
+            .filter_map(|line| acknowledged(&line.text))
+            .collect();
+        let kept = self.ask(next, "select n from rows")?;
+        let kept: BTreeSet<u64> = kept.lines().filter_map(|line| line.parse().ok()).collect();
+        let missing: BTreeSet<u64> = told.difference(&kept).copied().collect();
+        let lost = missing.difference(&self.missed).count();
+        self.missed.extend(missing);
+        let found = Found {
+            what,
+            took,
+            lost,
+            acknowledged: told.len(),
+        };
+        tell(&format!(
+            "{}: next row after {:.0?}, lost {} of {} acknowledged rows",
+            found.what, found.took, found.lost, found.acknowledged
+        ));
+        Ok(found)
+    }
+
+    /// The one that was active comes back: as a standby that has the same rows.
+    fn comes_back(&mut self, index: usize) -> Outcome<()> {
+        if self.nodes[index].is_none() {
+            self.start_node(index)?;
+        }
+        self.node(index)?.wait_state("passive")?;
+        let is_standby = || {
+            let answer = self.as_superuser(index, "postgres", "select pg_is_in_recovery()");
+            answer.as_deref() == Ok("t")
+        };
+        wait_until(BOUND, is_standby).map_err(|why| {
+            let node = self.node(index).map(|node| node.process().describe(""));
+            format!("no standby: {why}\n{}", node.unwrap_or_default())
+        })?;
+        self.is_well(index)?;
+        // A row that is acknowledged from here on reaches it.
+        let mark = self.writer()?.stdout().count();
+        self.wait_row(mark)?;
+        let highest = self.ask(self.active, "select max(n) from rows")?;
+        let count = format!("select count(*) from rows where n <= {highest}");
+        let wanted = self.ask(self.active, &count)?;
+        let same = || self.as_superuser(index, "app", &count).as_ref() == Ok(&wanted);
+        wait_until(BOUND, same).map_err(|why| format!("other rows on the standby: {why}"))
+    }
+
+    fn switchover(&mut self) -> Outcome<()> {
+        let from = self.active;
+        let found = self.fault("switchover", 1 - from, |this| {
+            this.node(from)?.ask(&["switchover"]).map(drop)
+        })?;
+        ensure(found.lost == 0, || {
+            format!("a switchover lost {} acknowledged rows", found.lost)
+        })?;
+        self.comes_back(from)
+    }
+
+    fn kill_side(&mut self) -> Outcome<()> {
+        let from = self.active;
+        self.fault("kill -9 of the active side", 1 - from, |this| {
+            let node = this.nodes[from].take();
+            node.map_or(Ok(()), |node| node.kill_family())
+        })?;
+        self.comes_back(from)
+    }
+
+    fn kill_bstar(&mut self) -> Outcome<()> {
+        let from = self.active;
+        self.fault("kill -9 of the active bstar", 1 - from, |this| {
+            let Some(node) = this.nodes[from].take() else {
+                return Ok(());
+            };
+            // Its server goes with it.
+            let family = node.family();
+            node.process().kill()?;
+            let server = family.iter().find(|one| one.name == "postgres");
+            server.map_or(Ok(()), |server| server.wait_gone())
+        })?;
+        self.comes_back(from)
+    }
+
+    fn kill_server(&mut self) -> Outcome<()> {
+        let active = self.active;
+        let found = self.fault("kill -9 of the server alone", active, |this| {
+            let server = this.node(active)?.relative("postgres")?;
+            server.signal(Signal::KILL);
+            server.wait_gone()
+        })?;
+        ensure(found.lost == 0, || {
+            format!(
+                "a server that came back lost {} acknowledged rows",
+                found.lost
+            )
+        })?;
+        self.comes_back(1 - active)
+    }
+}
+
+/// What a client said, if it succeeded.
+fn finish(client: Process) -> Outcome<String> {
+    let status = client.wait_exit(BOUND)?;
+    ensure(status.success(), || client.describe("failed"))?;
+    Ok(client.stdout().text())
+}
+
+fn acknowledged(line: &str) -> Option<u64> {
+    line.strip_prefix("acknowledged ")?.parse().ok()
+}
+
+#[test]
+fn rows_through_every_fault() -> Outcome<()> {
+    let Some(place) = try_out()? else {
+        return Ok(());
+    };
+    let mut database = Database::start(place)?;
+    database.lets_in()?;
+    if !database.start_writer()? {
+        return Ok(());
+    }
+    for _ in 0..rounds_asked().unwrap_or(1) {
+        database.switchover()?;
+        database.lets_in()?;
+        database.kill_server()?;
+        database.kill_side()?;
+        database.lets_in()?;
+        database.kill_bstar()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_page_can_be_followed() -> Outcome<()> {
+    if !getuid().is_root() {
+        skip("only root becomes the user postgres, as the page does");
+        return Ok(());
+    }
+    let Some(place) = try_out()? else {
+        return Ok(());
+    };
+    let page = Process::spawn(
+        "page",
+        &mut place.script("postgres.md", "A try-out on one machine")?,
+    );
+    let status = page.wait_exit(3 * BOUND)?;
+    ensure(status.success(), || page.describe("not as the page says"))
+}
