@@ -129,6 +129,7 @@ pub(crate) fn run(config: RunConfig) -> Result<ExitCode, Failure> {
         alarms: VecDeque::new(),
         alarm_runs: false,
     };
+    run.health.set_environment(&run.env_of_node(None));
     run.feed(scope, Input::Timeout);
     let result = reactor.run(&mut run);
     drop(control);
@@ -157,6 +158,7 @@ fn attach(config: &RunConfig, scope: &mut Scope<Run>) -> Result<Handle, Failure>
                 transition.epoch,
                 transition.cause.name()
             ));
+            run.health.set_environment(&run.env_of_node(None));
             run.feed(scope, Input::Transition(*transition));
             Ok(())
         })
@@ -273,8 +275,8 @@ impl Run {
 
     fn hear_server(&mut self, scope: &mut Scope<Run>, event: ServerEvent) {
         let input = match event {
-            ServerEvent::Started { pid } => {
-                tracing::info!(pid, "the server has started");
+            ServerEvent::Started => {
+                tracing::info!("the server has started");
                 Input::ServerStarted
             }
             ServerEvent::Ended { how } => Input::ServerEnded(how),
@@ -348,10 +350,16 @@ impl Run {
 
     /// What a hook finds in its environment.
     fn env(&self, kind: HookKind, cause: Option<&'static str>) -> HookEnv {
+        let mut env = self.env_of_node(cause);
+        env.push(("BSTAR_HOOK".to_owned(), kind.to_string()));
+        env
+    }
+
+    /// What this node is, for what it runs.
+    fn env_of_node(&self, cause: Option<&'static str>) -> HookEnv {
         let last = self.last.as_ref();
         let state = last.map_or(State::Initial, |last| last.to);
         let mut env = vec![
-            ("BSTAR_HOOK", kind.to_string()),
             ("BSTAR_ROLE", self.role().to_string()),
             ("BSTAR_PAIR", self.config.pair.pair().to_string()),
             ("BSTAR_STATE", state.name(self.role()).to_owned()),
