@@ -210,7 +210,7 @@ const TOP: &[(&str, &str)] = &[
     ),
     (
         "control = \"no/such/place.sock\"",
-        "pair.toml:2: control: the directory no/such is not there; make it, or give another path",
+        "pair.toml:2: control: the directory no is not there; make it, or give another path",
     ),
     (
         "control = \".\"",

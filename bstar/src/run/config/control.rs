@@ -35,7 +35,11 @@ pub(super) fn read(top: &mut Fields, config: &Config) -> Checked<PathBuf> {
                 path.display()
             )));
         }
-        parent_is_there(given, &path)?;
+        // Its directory is made with it, as one in `/run` has to be after each start of the machine.
+        match path.parent() {
+            Some(directory) if !directory.is_dir() => parent_is_there(given, directory)?,
+            _ => {}
+        }
     }
     Ok(path)
 }

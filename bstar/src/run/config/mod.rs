@@ -39,7 +39,6 @@ use reactor::Endpoint;
 use crate::core::Config;
 use crate::server::ProofOfDeath;
 
-#[allow(unused_imports, reason = "for those who look for a node")]
 pub(crate) use self::flags::ConfigFlags;
 pub(crate) use self::problem::ConfigProblem;
 
