@@ -17,14 +17,17 @@ fn wrong_flags() {
             .success()
     );
     let mut wrong = Vec::new();
-    let more = MORE
-        .iter()
-        .map(|(flags, line)| ([&GOOD[..], flags].concat(), *line));
-    let alone = ALONE.iter().map(|(flags, line)| (flags.to_vec(), *line));
-    for (flags, line) in more.chain(alone) {
-        let args = [&["check-config"], &flags[..]].concat();
-        let refusal = rig.refusal(&args, line);
-        wrong.extend(refusal.map(|refusal| format!("{flags:?}\n{refusal}")));
+    let mut check = |command: &str, flags: &[&str], line: &str| {
+        let refusal = rig.refusal(&[&[command], flags].concat(), line);
+        wrong.extend(refusal.map(|refusal| format!("{command} {flags:?}\n{refusal}")));
+    };
+    for (flags, line) in MORE {
+        let flags = [&GOOD[..], flags].concat();
+        check("check-config", &flags, line);
+        check("run", &flags, line);
+    }
+    for (flags, line) in ALONE {
+        check("check-config", flags, line);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

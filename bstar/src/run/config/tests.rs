@@ -239,7 +239,11 @@ fn the_shortest_use_works() {
     assert_eq!(config.server.run, ServerRun::None);
     assert_eq!(config.pair.drain(), Duration::from_secs(5));
     assert_eq!(config.pair.offer_wait(), Duration::from_secs(30));
-    assert!(config.health.is_empty() && config.hooks.all().iter().all(|(_, list)| list.is_empty()));
+    let [check] = config.health.as_slice() else {
+        panic!("one check for the one front end: {:?}", config.health);
+    };
+    assert!(matches!(check.kind, CheckKind::Tcp(server) if server == config.tcp[0].server));
+    assert!(config.hooks.all().iter().all(|(_, list)| list.is_empty()));
 
     let with_command = by_flags(&[
         "--primary",
