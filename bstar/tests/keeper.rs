@@ -37,6 +37,7 @@ impl Keeper {
             .args(command)
             .env("D", folder.path())
             .stdin(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
@@ -58,6 +59,8 @@ impl Keeper {
             .env("SCRIPT", script)
             .env("D", folder.path())
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .process_group(0)
             .spawn()
             .unwrap();
@@ -146,11 +149,10 @@ fn all_gone(pids: &[i32]) -> bool {
 /// none of them minds SIGTERM.
 const FAMILY: &str = r#"trap '' TERM HUP
     sh -c 'sleep 1000 & echo $! >>$D/pids; echo $$ >>$D/pids; wait' &
-    setsid sh -c 'echo $$ >>$D/pids; sleep 1000; true' &
-    sh -c 'setsid sh -c "echo \$\$ >>\$D/pids; sleep 1000; true" &'
+    setsid sh -c 'echo $$ >>$D/pids; exec sleep 1000' &
+    sh -c 'setsid sh -c "echo \$\$ >>\$D/pids; exec sleep 1000" &'
     echo $$ >>$D/pids
-    sleep 1000
-    true"#;
+    exec sleep 1000"#;
 const FAMILY_SIZE: usize = 5;
 
 #[test]
@@ -253,11 +255,8 @@ fn who_minds_no_sigterm_is_there_until_the_pipe_ends() {
 
 #[test]
 fn when_the_server_ends_by_itself_nothing_of_it_stays() {
-    let script = FAMILY.replace(
-        "sleep 1000\n    true",
-        "while [ ! -e $D/go ]; do sleep 0.01; done; exit 4",
-    );
-    assert_ne!(script, FAMILY);
+    let family = FAMILY.strip_suffix("exec sleep 1000").unwrap();
+    let script = format!("{family} while [ ! -e $D/go ]; do sleep 0.01; done; exit 4");
     let mut keeper = Keeper::start(&script);
     let family = keeper.pids("pids", FAMILY_SIZE);
     std::fs::write(keeper.file("go"), "").unwrap();
