@@ -205,27 +205,19 @@ impl<S: 'static> Supervisor<S> {
         };
         self.ready = None;
         let started = spawn(scope, &job, move |state: &mut S, scope, ended| {
-            let me = access(state);
-            let (events, tell) = (me.handle_end(scope, &ended), me.tell);
-            for event in events {
-                tell(state, scope, event);
-            }
+            access(state).handle_end(scope, &ended);
         });
         match started {
             Ok((child, lifeline)) => {
                 self.phase = Phase::Running(Life { child, lifeline });
                 self.tell_later(scope, ServerEvent::Started);
             }
-            Err(failure) => {
-                for event in self.pause(scope, failure.to_string()) {
-                    self.tell_later(scope, event);
-                }
-            }
+            Err(failure) => self.pause(scope, failure.to_string()),
         }
     }
 
     /// The process has ended.
-    fn handle_end(&mut self, scope: &mut Scope<S>, ended: &Ended) -> Vec<ServerEvent> {
+    fn handle_end(&mut self, scope: &mut Scope<S>, ended: &Ended) {
         let how = describe(ended);
         match std::mem::replace(&mut self.phase, Phase::Down) {
             Phase::Running(_) => self.pause(scope, how),
@@ -234,21 +226,18 @@ impl<S: 'static> Supervisor<S> {
                     scope.cancel_timer(timer);
                 }
                 self.last_end = Some(how);
+                self.tell_later(scope, ServerEvent::Stopped);
                 if again {
                     self.start(scope);
                 }
-                vec![ServerEvent::Stopped]
             }
             // There was no process to end.
-            phase @ (Phase::Down | Phase::Pausing(_)) => {
-                self.phase = phase;
-                Vec::new()
-            }
+            phase @ (Phase::Down | Phase::Pausing(_)) => self.phase = phase,
         }
     }
 
-    /// Waits before the next start, after an end that nobody asked for. Gives what is to be told of it.
-    fn pause(&mut self, scope: &mut Scope<S>, how: String) -> Vec<ServerEvent> {
+    /// Waits before the next start, after an end that nobody asked for.
+    fn pause(&mut self, scope: &mut Scope<S>, how: String) {
         let ready_for = self.ready.take().map(|at| scope.now().duration_since(at));
         if ready_for.is_some_and(|time| time >= self.config.start_timeout) {
             self.ends_in_a_row = 0;
@@ -266,15 +255,14 @@ impl<S: 'static> Supervisor<S> {
             Some(timer) => Phase::Pausing(timer),
             None => Phase::Down,
         };
-        let mut events = vec![ServerEvent::Ended { how: how.clone() }];
+        self.tell_later(scope, ServerEvent::Ended { how: how.clone() });
         if self.ends_in_a_row == self.config.give_up_after {
             let why = format!(
                 "it has ended {} times in a row, the last time: {how}",
                 self.ends_in_a_row
             );
-            events.push(ServerEvent::GaveUp { why });
+            self.tell_later(scope, ServerEvent::GaveUp { why });
         }
-        events
     }
 
     /// Twice as long after each further end.
@@ -294,10 +282,8 @@ impl<S: 'static> Supervisor<S> {
 
     /// The pause is over.
     fn handle_pause(&mut self, scope: &mut Scope<S>) {
-        if matches!(self.phase, Phase::Pausing(_)) {
-            self.restarts += 1;
-            self.launch(scope);
-        }
+        self.restarts += 1;
+        self.launch(scope);
     }
 
     /// The grace is over: first the keeper is to kill everything, then the keeper is killed.
@@ -334,6 +320,7 @@ impl<S: 'static> Supervisor<S> {
             .ok()
     }
 
+    /// All is told this way, so that it is told in the order in which it happened.
     fn tell_later(&self, scope: &mut Scope<S>, event: ServerEvent) {
         let tell = self.tell;
         scope.defer(move |state, scope| tell(state, scope, event));

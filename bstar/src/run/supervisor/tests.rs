@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::run::config::ServerRun;
-use crate::run::trial::{is_gone, pids, reactor, shell, turn_until};
+use crate::run::trial::{BOUND, is_gone, pids, reactor, shell, turn_until};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -169,6 +169,20 @@ fn one_that_ends_is_started_again_after_pauses_that_grow() {
         );
         assert_eq!(trial.site.gave_up(), 0);
     }
+}
+
+#[test]
+fn a_start_is_told_before_the_end_that_followed_at_once() {
+    let mut trial = Trial::new(&[], "exit 3", |_| {});
+    trial.start();
+    let leader = trial.site.supervisor.pid().unwrap();
+    // It has ended before the reactor looks for the first time.
+    let end = Instant::now() + BOUND;
+    while !is_gone(leader) {
+        assert!(Instant::now() < end);
+    }
+    trial.until(|site| site.ended() == 1);
+    assert_eq!(trial.site.events[0].1, ServerEvent::Started);
 }
 
 #[test]
