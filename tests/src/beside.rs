@@ -112,19 +112,28 @@ impl Beside {
             .map_err(|why| self.process.describe(&format!("not {state}: {why}")))
     }
 
-    /// Runs another command of `bstar`, for example `["status"]`, on the same configuration, and answers
-    /// with what it says.
+    /// Runs a command of `bstar` that asks a node, for example `["status"]`, at the control socket that the
+    /// configuration names, and answers with what it says.
     ///
     /// # Errors
     ///
-    /// What it complains of when it fails, and when it does not end.
+    /// What it complains of when it fails, when it does not end, and when no socket is named.
     pub fn ask(&self, command: &[&str]) -> Outcome<String> {
         let mut asked = Command::new(programs::program("bstar"));
-        asked.args(command).arg("--config").arg(&self.config);
+        asked.args(command).arg("--control").arg(self.control()?);
         let asked = Process::spawn(&command.join(" "), &mut asked);
         let status = asked.wait_exit(ANSWER)?;
         ensure(status.success(), || asked.describe("failed"))?;
         Ok(asked.stdout().text())
+    }
+
+    fn control(&self) -> Outcome<String> {
+        let text = fs::read_to_string(&self.config).map_err(|error| error.to_string())?;
+        let mut named = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("control = "));
+        let named = named.next().map(|path| path.trim_matches('"').to_owned());
+        named.ok_or_else(|| format!("{} has no line with control", self.config.display()))
     }
 
     /// All that it started, and what those started, as far as they still descend from it: the keeper first,
