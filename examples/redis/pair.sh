@@ -9,12 +9,9 @@ limit=30 # so many seconds of writes may be missing in a copy that takes over, a
 fail() {
     echo "$1" && exit 1
 }
-later() {
-    echo "$1, so it stays as it is until the next check" && exit 0
-}
 ask() { # HOST:PORT COMMAND...
     at=$1 && shift
-    timeout --foreground 1 redis-cli -h "${at%:*}" -p "${at##*:}" --no-raw "$@" 2>&1 | tr -d '"\r'
+    timeout --foreground 0.4 redis-cli -h "${at%:*}" -p "${at##*:}" --no-raw "$@" 2>&1 | tr -d '"\r'
 }
 number() { # HOST:PORT KEY: 0 if there is no such key; fails if there is no answer
     value=$(ask "$1" GET "$2")
@@ -35,11 +32,21 @@ are_newer() {
     [ "$ours" -gt "$theirs" ] || { [ "$ours" -eq "$theirs" ] && [ "$((ours % 2))" -eq "$odd" ]; }
 }
 
+follow() { # Becomes a replica of the peer, once its data are the newer ones.
+    [ "$(field "$own" role)" = master ] || return 0
+    theirs=$(number "$peer" bstar:epoch) && [ "$theirs" -gt 0 ] || return 1
+    (
+        flock 9 # a promotion is not undone by one who looked before it
+        ours=$(number "$own" bstar:epoch) && ! are_newer || exit 1
+        [ "$(ask "$own" REPLICAOF "${peer%:*}" "${peer##*:}")" = OK ]
+    ) 9<"$0"
+}
+
 case $1 in
 check) # [[health]]: it answers. While passive it is made a replica again if it has been restarted.
     [ "$(ask "$own" PING)" = PONG ] || fail "Redis does not answer"
     if [ "$BSTAR_STATE" = passive ]; then
-        "$0" follow "$own" "$peer"
+        follow
     elif [ "$BSTAR_STATE" = active ] && [ "$(number "$own" bstar:epoch)" = "$BSTAR_EPOCH" ]; then
         ask "$own" SET bstar:beat "$(date +%s)" >/dev/null
     fi
@@ -59,7 +66,7 @@ ready) # before_active: are the data here good enough to be served?
         fail "the peer's Redis does not answer" # both have just been started, and its data may be newer
     fi
     if [ "$BSTAR_STATE" = passive ]; then
-        [ "$ours" -eq "$BSTAR_EPOCH" ] || fail "the data are of epoch $ours, not $BSTAR_EPOCH"
+        [ "$ours" -ge "$BSTAR_EPOCH" ] || fail "the data are of epoch $ours, not $BSTAR_EPOCH"
     elif [ "$ours" -eq 0 ]; then
         exit 0 # a first start
     fi
@@ -80,12 +87,10 @@ drain) # before_passive: no client's write is under way any more. Waits until th
         sleep 0.02
     done
     ;;
-follow) # on_passive, and with each check from then on, which tries again what cannot be done yet
-    [ "$(field "$own" role)" = master ] || exit 0
-    theirs=$(number "$peer" bstar:epoch) || later "the peer's Redis does not answer"
-    exec 9<"$0" && flock 9 # a promotion is not undone by one who looked before it
-    ours=$(number "$own" bstar:epoch) || later "Redis does not answer"
-    [ "$theirs" -gt 0 ] && ! are_newer || later "the peer's data are not newer"
-    [ "$(ask "$own" REPLICAOF "${peer%:*}" "${peer##*:}")" = OK ] || later "Redis refuses to be a replica"
+follow) # on_passive. Does not fail: what cannot be done yet is done by a later check.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        follow && exit 0
+        sleep 0.1
+    done
     ;;
 esac
