@@ -18,7 +18,7 @@ use super::hooks::{HookEnv, HookKind, HookRun, run_hooks};
 use super::keeper;
 use super::signals::stop_on_signals;
 use super::supervisor::{ServerEvent, Supervisor};
-use crate::core::{Role, State, Transition};
+use crate::core::{Outlook, Role, State, Transition};
 use crate::programs::{Failure, say};
 use crate::server::{Handle, Server, Work};
 
@@ -53,6 +53,8 @@ pub(super) struct Run {
     /// Hooks that run now.
     hooks_run: Option<HookRun<Run>>,
     last: Option<Transition>,
+    /// Since when the peer does not count as heard. It had been silent for a peer timeout by then.
+    unheard: Option<Instant>,
     alarms: VecDeque<(Fault, String)>,
     alarm_runs: bool,
 }
@@ -126,6 +128,7 @@ pub(crate) fn run(config: RunConfig) -> Result<ExitCode, Failure> {
         work: None,
         hooks_run: None,
         last: None,
+        unheard: None,
         alarms: VecDeque::new(),
         alarm_runs: false,
     };
@@ -162,7 +165,10 @@ fn attach(config: &RunConfig, scope: &mut Scope<Run>) -> Result<Handle, Failure>
             run.feed(scope, Input::Transition(*transition));
             Ok(())
         })
-        .on_outlook(|run, scope, outlook| run.feed(scope, Input::Outlook(outlook)))
+        .on_outlook(|run, scope, outlook| {
+            run.hear_outlook(outlook, scope.now());
+            run.feed(scope, Input::Outlook(outlook));
+        })
         .on_offer_later(|run, scope, offer| run.feed(scope, Input::Offered(offer)));
     if let Some(second) = &config.second_link {
         server = server.second_link(second.local.as_str(), second.remote.as_str());
@@ -315,7 +321,7 @@ impl Run {
     }
 
     fn run_hooks(&mut self, scope: &mut Scope<Run>, kind: HookKind, cause: Option<&'static str>) {
-        let env = self.env(kind, cause);
+        let env = self.env(kind, cause, scope.fresh_now());
         let began = scope.fresh_now();
         let run = run_hooks(
             scope,
@@ -349,10 +355,23 @@ impl Run {
     }
 
     /// What a hook finds in its environment.
-    fn env(&self, kind: HookKind, cause: Option<&'static str>) -> HookEnv {
+    fn env(&self, kind: HookKind, cause: Option<&'static str>, now: Instant) -> HookEnv {
         let mut env = self.env_of_node(cause);
         env.push(("BSTAR_HOOK".to_owned(), kind.to_string()));
+        let silent = self.unheard.map_or(Duration::ZERO, |since| {
+            now.saturating_duration_since(since) + self.config.pair.timeout()
+        });
+        let silent_ms = silent.as_millis().to_string();
+        env.push(("BSTAR_SILENT_MS".to_owned(), silent_ms));
         env
+    }
+
+    fn hear_outlook(&mut self, outlook: Outlook, now: Instant) {
+        self.unheard = match self.unheard {
+            _ if outlook.peer_heard => None,
+            None => Some(now),
+            since => since,
+        };
     }
 
     /// What this node is, for what it runs.
@@ -408,7 +427,7 @@ impl Run {
         };
         self.alarm_runs = true;
         let kind = HookKind::OnFault;
-        let mut env = self.env(kind, None);
+        let mut env = self.env(kind, None, scope.fresh_now());
         env.push(("BSTAR_FAULT".to_owned(), what.name().to_owned()));
         env.push(("BSTAR_FAULT_DETAIL".to_owned(), detail));
         let began = scope.fresh_now();
