@@ -99,10 +99,15 @@ impl RedisPair {
         .map_err(|why| self.describe(&format!("not settled: {why}")))
     }
 
-    /// All that both said.
+    /// All that both said, without what Redis says of itself.
     pub(crate) fn describe(&self, what: &str) -> String {
         let nodes = self.sides.iter().filter_map(|side| side.node.as_ref());
         let said: Vec<String> = nodes.map(|node| node.process().describe("")).collect();
+        let said = said.join("\n");
+        let lines = said.lines();
+        let said: Vec<&str> = lines
+            .filter(|line| !line.contains("name=\"server\""))
+            .collect();
         format!("{what}\n{}", said.join("\n"))
     }
 }
