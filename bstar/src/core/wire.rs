@@ -327,11 +327,16 @@ impl Subscribers {
             return false;
         }
         self.settle();
-        if let Some(known) = self.listener(connection) {
-            if wants.digits {
-                known.digits = subscribes;
-            } else {
-                known.metadata = subscribes;
+        if subscribes {
+            self.note_subscribed(wants, connection);
+        } else {
+            for (_, known) in self
+                .listeners
+                .iter_mut()
+                .filter(|(of, _)| *of == connection)
+            {
+                known.digits &= !wants.digits;
+                known.metadata &= !wants.metadata;
             }
         }
         self.listeners
@@ -345,7 +350,7 @@ impl Subscribers {
             return;
         };
         if let Some(at) = self.listeners.iter().position(|(_, wants)| *wants == gone) {
-            self.listeners.swap_remove(at);
+            self.listeners.remove(at);
         } else if let Some((_, wants)) = self.listeners.iter_mut().find(|(_, w)| w.metadata) {
             // It cannot be told who it was: one that read metadata no longer counts as such.
             wants.metadata = false;
@@ -379,21 +384,24 @@ impl Subscribers {
         gone.metadata |= wants.metadata;
     }
 
-    /// The one of this connection, new if need be. Who cannot be told apart is one of its own.
-    fn listener(&mut self, connection: Option<u64>) -> Option<&mut Wants> {
-        let known = |of: &Option<u64>| connection.is_some() && *of == connection;
-        let at = match self.listeners.iter().position(|(of, _)| known(of)) {
-            Some(at) => at,
-            None if self.listeners.len() >= MAX_LISTENERS => {
-                self.overflowed = true;
-                return None;
+    /// Adds to what the one of this connection wants, the last of those that had its number. Who cannot be told
+    /// apart is one of its own.
+    ///
+    /// A number is another's as soon as its connection has ended, and that may be told later. So who asks for
+    /// what it has already is somebody new.
+    fn note_subscribed(&mut self, wants: Wants, connection: Option<u64>) {
+        let is_full = self.listeners.len() >= MAX_LISTENERS;
+        let mut listeners = self.listeners.iter_mut().rev();
+        let last = listeners.find(|(of, _)| connection.is_some() && *of == connection);
+        let has = |known: &Wants| known.digits && wants.digits || known.metadata && wants.metadata;
+        match last {
+            Some((_, known)) if !has(known) => {
+                known.digits |= wants.digits;
+                known.metadata |= wants.metadata;
             }
-            None => {
-                self.listeners.push((connection, Wants::default()));
-                self.listeners.len() - 1
-            }
-        };
-        self.listeners.get_mut(at).map(|(_, wants)| wants)
+            _ if is_full => self.overflowed = true,
+            _ => self.listeners.push((connection, wants)),
+        }
     }
 }
 
@@ -559,6 +567,26 @@ mod tests {
         all.handle(b"\x00bstar/1", None);
         all.settle();
         assert!(!all.all_read_metadata());
+    }
+
+    #[test]
+    fn who_left_and_who_has_its_number_by_now_are_two() {
+        let mut all = Subscribers::default();
+        all.handle(b"\x01", Some(1));
+        all.handle(b"\x01bstar/1", Some(1));
+        // A peer that dials anew gets the same descriptor, before libzmq has told that the other is gone.
+        all.handle(b"\x01", Some(1));
+        assert!(!all.all_read_metadata());
+        all.handle(b"\x01bstar/1", Some(1));
+        assert!(all.all_read_metadata());
+        all.handle(b"\x00", None);
+        all.handle(b"\x00bstar/1", None);
+        all.settle();
+        assert!(all.all_read_metadata());
+        all.handle(b"\x00", None);
+        all.handle(b"\x00bstar/1", None);
+        all.settle();
+        assert!(!all.is_any());
     }
 
     #[test]
