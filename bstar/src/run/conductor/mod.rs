@@ -26,7 +26,7 @@ mod tests;
 
 /// Before a hook that failed is run again, and before another vote is taken after a veto.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// For how long what before-active said is good.
+/// For how long what before-active said is good for the activation that follows.
 const PREPARED_FOR: Duration = Duration::from_secs(60);
 /// After so long a node that stands by may be asked again to start a server that could not be kept alive.
 const REST: Duration = Duration::from_secs(30);
@@ -182,7 +182,8 @@ pub(crate) struct Conductor {
     hook_failed: bool,
     /// Not before then is a hook run again that failed.
     retry_at: Option<Instant>,
-    prepared_until: Option<Instant>,
+    /// Before-active has agreed: to whom, and when.
+    prepared: Option<(Purpose, Instant)>,
     vetoed_until: Option<Instant>,
     vote_asked: bool,
     offer: Option<Offer>,
@@ -217,7 +218,7 @@ impl Conductor {
             restarted: false,
             hook_failed: false,
             retry_at: None,
-            prepared_until: None,
+            prepared: None,
             vetoed_until: None,
             vote_asked: false,
             offer: None,
@@ -342,8 +343,9 @@ impl Conductor {
             State::Draining => self.drained_by = Some(now + DRAINED_WITHIN),
             State::Passive if transition.from == State::Initial => self.owes_on_passive = true,
             State::Initial | State::Passive | State::Resigned => {
-                self.owes_on_passive |= served;
-                self.prepared_until = None;
+                // At the end it has run once; whatever this node is made then, it serves nobody.
+                self.owes_on_passive |= served && self.stop != Stop::Closing;
+                self.prepared = None;
             }
         }
         if self.stop == Stop::HandingOver && served && transition.to != State::Draining {
@@ -426,7 +428,7 @@ impl Conductor {
         match job {
             // Whoever waits for it is answered when all is looked at anew.
             Job::BeforeActive(purpose) => {
-                self.prepared_until = Some(now + PREPARED_FOR);
+                self.prepared = Some((purpose, now));
                 self.vote_asked |= purpose == Purpose::Vote && self.outlook.vote_counts;
             }
             Job::OnActive(epoch) => {
@@ -458,8 +460,8 @@ impl Conductor {
             Job::BeforePassive => self.retry_at = Some(retry_at),
             Job::OnPassive => {
                 self.serving = None;
-                // At the end there is no other time.
-                self.owes_on_passive |= self.stop == Stop::Not;
+                // At the end there is no other time, and an active node is not kept from serving.
+                self.owes_on_passive |= self.stop == Stop::Not && !self.is_active();
                 self.retry_at = Some(retry_at);
             }
         }
@@ -489,15 +491,12 @@ impl Conductor {
 
     fn pass_time(&mut self, now: Instant) {
         let is_over = |at: Option<Instant>| at.is_some_and(|at| now >= at);
-        for at in [
-            &mut self.retry_at,
-            &mut self.vetoed_until,
-            &mut self.prepared_until,
-        ] {
+        for at in [&mut self.retry_at, &mut self.vetoed_until] {
             if is_over(*at) {
                 *at = None;
             }
         }
+        self.prepared = self.prepared.filter(|(_, at)| now < *at + PREPARED_FOR);
         if is_over(self.drained_by) {
             self.drained_by = None;
             self.drained = true;
@@ -531,12 +530,14 @@ impl Conductor {
         // What ended is put in order before anything else begins.
         if self.owes_on_passive && self.state != State::Draining {
             if self.settings.run == ServerRun::Active && self.server_is_there() {
-                self.stop_server();
-            } else if !waits && self.server != Server::Stopping {
+                return self.stop_server();
+            } else if self.server == Server::Stopping {
+                return;
+            } else if !waits {
                 self.owes_on_passive = false;
-                self.begin(Job::OnPassive);
+                return self.begin(Job::OnPassive);
             }
-            return;
+            // It has failed, and whoever asks meanwhile is not to wait until it succeeds.
         }
         match self.state {
             State::Active if self.stop == Stop::Closing => self.close(),
@@ -550,7 +551,7 @@ impl Conductor {
             State::Initial | State::Passive | State::Resigned if self.stop != Stop::Not => {
                 self.close()
             }
-            State::Initial | State::Passive | State::Resigned => self.answer_who_asks(),
+            State::Initial | State::Passive | State::Resigned => self.answer_who_asks(now),
         }
     }
 
@@ -564,7 +565,7 @@ impl Conductor {
         if serves && !self.owes_on_active {
             return;
         }
-        if !serves && self.settings.has_before_active && self.prepared_until.is_none() {
+        if !serves && self.settings.has_before_active && self.prepared.is_none() {
             self.begin(Job::BeforeActive(Purpose::Activation));
         } else if self.settings.run == ServerRun::Active && self.server == Server::Off {
             self.start_server();
@@ -581,13 +582,17 @@ impl Conductor {
     }
 
     /// An offer of the peer, or a client's vote: before-active may decline.
-    fn answer_who_asks(&mut self) {
-        let is_prepared = !self.settings.has_before_active || self.prepared_until.is_some();
+    fn answer_who_asks(&mut self, now: Instant) {
+        // What was good when another asked may be so no more.
+        let is_prepared = |who| {
+            let agreed = |(whom, at)| whom == who && now < at + RETRY_AFTER;
+            !self.settings.has_before_active || self.prepared.is_some_and(agreed)
+        };
         if let Some(offer) = self.offer {
             if let Some(reason) = self.unfit() {
                 self.offer = None;
                 self.put(Output::AnswerOffer(offer, Err(reason.to_owned())));
-            } else if is_prepared {
+            } else if is_prepared(Purpose::Offer(offer)) {
                 self.offer = None;
                 self.put(Output::AnswerOffer(offer, Ok(())));
             } else {
@@ -597,7 +602,7 @@ impl Conductor {
             && self.outlook.vote_counts
             && self.vetoed_until.is_none()
         {
-            if is_prepared {
+            if is_prepared(Purpose::Vote) {
                 self.put(Output::CastVote);
             } else {
                 self.begin(Job::BeforeActive(Purpose::Vote));

@@ -195,6 +195,25 @@ fn an_offer_is_answered_when_before_active_has_ended() {
 }
 
 #[test]
+fn what_was_agreed_to_one_who_asked_is_not_said_to_the_next() {
+    let mut bench = Bench::standing_by();
+    bench.feed(Input::Offered(Offer::numbered(1)));
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    // The peer did not hand over, and offers once more.
+    bench.feed(Input::Offered(Offer::numbered(2)));
+    bench.end_hooks(HookKind::BeforeActive, Err("no"));
+    assert_eq!(bench.take_log().last().unwrap(), "veto");
+    // Nor is it good for a client's vote.
+    let mut bench = Bench::standing_by();
+    bench.feed(Input::Offered(Offer::numbered(1)));
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    bench.look_out(true, false);
+    bench.take_log();
+    bench.feed(Input::Front(FrontEvent::Vote));
+    assert_eq!(bench.take_log(), ["before-active"]);
+}
+
+#[test]
 fn a_node_that_is_not_well_declines_offers_and_takes_no_vote() {
     let mut bench = Bench::standing_by();
     assert!(bench.fit);
@@ -268,6 +287,33 @@ fn what_is_lost_is_put_in_order_before_it_is_taken_again() {
     bench.end_hooks(HookKind::OnPassive, Ok(()));
     bench.end_hooks(HookKind::BeforeActive, Ok(()));
     assert_eq!(bench.gate, Gate::Voting);
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!(bench.gate, Gate::Open);
+}
+
+#[test]
+fn an_on_passive_that_fails_keeps_nobody_from_taking_over() {
+    let failing = || {
+        let mut bench = Bench::serving();
+        bench.enter(State::Resigned);
+        bench.end_hooks(HookKind::OnPassive, Err("the peer is not there"));
+        bench.enter(State::Passive);
+        bench.end_hooks(HookKind::OnPassive, Err("the peer is not there"));
+        bench
+    };
+    // Who asks is answered before it is tried again, and it is tried again.
+    let mut bench = failing();
+    bench.feed(Input::Offered(Offer::numbered(1)));
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    assert_eq!(bench.take_log().last().unwrap(), "ready");
+    bench.pass(RETRY_AFTER);
+    assert_eq!(bench.running, Some(HookKind::OnPassive));
+    // By hand, for example.
+    let mut bench = failing();
+    bench.enter(State::Active);
+    bench.end_hooks(HookKind::OnPassive, Err("the peer is not there"));
+    bench.pass(RETRY_AFTER);
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
     bench.end_hooks(HookKind::OnActive, Ok(()));
     assert_eq!(bench.gate, Gate::Open);
 }
@@ -361,6 +407,16 @@ fn a_node_that_stops_hands_over_stops_its_server_and_ends() {
     bench.enter(State::Resigned);
     bench.end_hooks(HookKind::OnPassive, Ok(()));
     bench.feed(Input::ServerStopped);
+    assert_eq!(bench.take_log().last().unwrap(), "End");
+
+    // It ends, too, when its peer gives the service back meanwhile, again and again.
+    let mut bench = Bench::serving();
+    bench.feed(Input::Stop);
+    bench.enter(State::Resigned);
+    for state in [State::Active, State::Resigned, State::Active] {
+        bench.enter(state);
+    }
+    bench.end_hooks(HookKind::OnPassive, Ok(()));
     assert_eq!(bench.take_log().last().unwrap(), "End");
 
     // Nobody takes over: then the end is all that is left.
