@@ -30,7 +30,6 @@ fail() {
 
 ask() { psql -XAtqc "$1"; }
 ask_peer() { psql -XAtqc "$1" -h "$PEER" -U replicator; }
-in_recovery() { [ "$(ask 'select pg_is_in_recovery()')" = t ]; }
 # A machine without power does not answer, and a check of health has a second.
 peer_is_primary() { [ "$(timeout 0.7 psql -XAtqc 'select pg_is_in_recovery()' -h "$PEER" -U replicator 2>&1)" = f ]; }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::beside::Beside;
 use crate::netns::run;
-use crate::{Outcome, address, free_endpoint, port, programs};
+use crate::{Outcome, address, free_endpoint, port, programs, python};
 
 /// What the pages call the folder, and the heartbeat of their configurations.
 const FOLDER: &str = "/tmp/pair";
@@ -49,6 +49,11 @@ impl TryOut {
             ("127.0.0.1".to_owned(), address().to_string()),
             ("127.0.0.2".to_owned(), second_address().to_string()),
         ];
+        // Servers in Python run by the interpreter that has what they need.
+        if let Ok(python) = python::interpreter("zmq") {
+            let named = format!("\"{}\"", python.display());
+            changes.push(("\"python3\"".to_owned(), named));
+        }
         let numbers = ports.iter().map(|port| (port.to_string(), free_port()));
         changes.extend(numbers);
         let made = Self { folder, changes };
