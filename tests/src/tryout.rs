@@ -68,14 +68,14 @@ impl TryOut {
         self.folder.path()
     }
 
-    /// Hands the folder, and all in it, to another user.
+    /// Makes a folder in it that is another user's.
     ///
     /// # Errors
     ///
     /// When that is not allowed.
-    pub fn give_to(&self, user: &str) -> Outcome<()> {
-        let path = self.path().display().to_string();
-        run("chown", &["-R", user, &path])
+    pub fn folder_of(&self, user: &str, name: &str) -> Outcome<()> {
+        let path = self.path().join(name).display().to_string();
+        run("install", &["-d", "-o", user, &path])
     }
 
     /// `text` with the folder, the addresses and the ports of this try-out.

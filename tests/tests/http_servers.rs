@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tests::beside::wait_until;
@@ -58,17 +58,20 @@ fn load(place: &TryOut) -> Process {
     Process::spawn("load", &mut command)
 }
 
-/// Waits for an answer that came after `mark`, and tells how many were missing before.
-fn answered(load: &Process, mark: usize, what: &str) -> Outcome<()> {
-    let mut missing = 0;
-    let since = std::time::Instant::now();
-    let found = load.stdout().find(mark, BOUND, |line| {
-        let is_there = line.text == "200";
-        missing += usize::from(!is_there);
-        is_there.then_some(line.at)
-    });
+/// Does something to the pair, and tells how long after that the next answer came, and how many did not come.
+fn strike(load: &Process, what: &str, act: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+    let (before, since) = (load.stdout().count(), Instant::now());
+    act()?;
+    // Whoever answered until now is gone, or does not serve any more.
+    let after = load.stdout().count();
+    let found = load
+        .stdout()
+        .find(after, BOUND, |line| (line.text == "200").then_some(line.at));
     let at = found.ok_or_else(|| load.describe(&format!("{what}: no answer")))?;
     let took = at.saturating_duration_since(since);
+    let lines = load.stdout().all();
+    let between = lines.iter().skip(before).take_while(|line| line.at < at);
+    let missing = between.filter(|line| line.text != "200").count();
     tell(&format!(
         "{what}: next answer after {took:.0?}, {missing} without"
     ));
@@ -121,31 +124,32 @@ impl Web {
     /// A switchover, a kill of the whole active side, and of its server alone, under load.
     fn faults(&mut self, server: &str) -> Outcome<()> {
         let load = load(&self.place);
-        answered(&load, 0, "no fault")?;
+        strike(&load, "no fault", || Ok(()))?;
         for _ in 0..rounds_asked().unwrap_or(1) {
-            let mark = load.stdout().count();
-            self.nodes[self.active].ask(&["switchover"])?;
+            strike(&load, "switchover", || {
+                self.nodes[self.active].ask(&["switchover"]).map(drop)
+            })?;
             self.active = 1 - self.active;
             self.nodes[self.active].wait_state("active")?;
-            answered(&load, mark, "switchover")?;
             self.nodes[1 - self.active].wait_state("passive")?;
             self.is_served()?;
 
-            let mark = load.stdout().count();
-            self.nodes[self.active].kill_family()?;
             let killed = self.active;
+            strike(&load, "kill -9 of the active side", || {
+                self.nodes[killed].kill_family()
+            })?;
             self.active = 1 - killed;
             self.nodes[self.active].wait_state("active")?;
-            answered(&load, mark, "kill -9 of the active side")?;
             self.nodes[killed] = self.place.start(self.files[killed])?;
             self.nodes[killed].wait_state("passive")?;
             self.is_served()?;
 
             let process = self.nodes[self.active].relative(server)?;
-            process.signal(Signal::KILL);
-            process.wait_gone()?;
-            let mark = load.stdout().count();
-            answered(&load, mark, "kill -9 of the server alone")?;
+            strike(&load, "kill -9 of the server alone", || {
+                process.signal(Signal::KILL);
+                process.wait_gone()
+            })?;
+            self.nodes[self.active].wait_state("active")?;
             self.is_served()?;
         }
         Ok(())

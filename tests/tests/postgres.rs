@@ -14,6 +14,7 @@ use tests::{
 
 const HEARTBEAT: Duration = Duration::from_millis(250);
 const PORTS: [u16; 3] = [5432, 5433, 5003];
+const NAMES: [&str; 2] = ["one", "two"];
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 /// So many connections in a row must be let in.
 const CONNECTIONS: usize = 20;
@@ -25,7 +26,9 @@ fn try_out() -> Outcome<Option<TryOut>> {
     }
     let place = TryOut::new("postgres", &PORTS, HEARTBEAT)?;
     if getuid().is_root() {
-        place.give_to("postgres")?;
+        for name in NAMES {
+            place.folder_of("postgres", name)?;
+        }
     }
     Ok(Some(place))
 }
@@ -49,8 +52,6 @@ struct Database {
     missed: BTreeSet<u64>,
 }
 
-const NAMES: [&str; 2] = ["one", "two"];
-
 impl Database {
     fn start(place: TryOut) -> Outcome<Self> {
         let mut this = Self {
@@ -68,8 +69,12 @@ impl Database {
         this.node(0)?.wait_state("active")?;
         this.node(1)?.wait_state("passive")?;
         this.is_well(1)?;
-        let create = "create role app login password 'app'; create database app owner app";
-        this.as_superuser(0, "postgres", create)?;
+        for statement in [
+            "create role app login password 'app'",
+            "create database app owner app",
+        ] {
+            this.as_superuser(0, "postgres", statement)?;
+        }
         this.as_superuser(
             0,
             "app",
