@@ -1,5 +1,11 @@
 //! The commands for a node that runs, as processes, beside one that answers what it is told to.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where what it needs is not there"
+)]
+#![cfg(feature = "programs")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;

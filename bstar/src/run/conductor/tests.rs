@@ -90,10 +90,10 @@ impl Bench {
     }
 
     fn look_out(&mut self, vote_counts: bool, peer_heard: bool) {
-        let mut outlook = Outlook::default();
-        outlook.vote_counts = vote_counts;
-        outlook.peer_heard = peer_heard;
-        self.feed(Input::Outlook(outlook));
+        self.feed(Input::Outlook(Outlook {
+            vote_counts,
+            peer_heard,
+        }));
     }
 
     fn pass(&mut self, time: Duration) {
@@ -493,15 +493,13 @@ fn befall(bench: &mut Bench, fate: Fate) {
         Fate::Drained if bench.gate == Gate::Draining => {
             bench.feed(Input::Front(FrontEvent::Drained));
         }
-        Fate::HooksEnd(well) => {
-            if bench.running.take().is_some() {
-                let result = if well {
-                    Ok(())
-                } else {
-                    Err("failed".to_owned())
-                };
-                bench.feed(Input::HooksEnded(result));
-            }
+        Fate::HooksEnd(well) if bench.running.take().is_some() => {
+            let result = if well {
+                Ok(())
+            } else {
+                Err("failed".to_owned())
+            };
+            bench.feed(Input::HooksEnded(result));
         }
         Fate::ServerStarts if bench.conductor.server == Server::Starting => {
             bench.feed(Input::ServerStarted);
@@ -515,10 +513,11 @@ fn befall(bench: &mut Bench, fate: Fate) {
         Fate::ServerStops if bench.conductor.server == Server::Stopping => {
             bench.feed(Input::ServerStopped);
         }
-        Fate::Healthy if matches!(bench.conductor.server, Server::Up | Server::Foreign) => {
-            if bench.conductor.healthy != Some(true) {
-                bench.feed(Input::Healthy);
-            }
+        Fate::Healthy
+            if matches!(bench.conductor.server, Server::Up | Server::Foreign)
+                && bench.conductor.healthy != Some(true) =>
+        {
+            bench.feed(Input::Healthy);
         }
         Fate::Unhealthy if bench.conductor.healthy == Some(true) => {
             bench.feed(Input::Unhealthy("refused".into()));
