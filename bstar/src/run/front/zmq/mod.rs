@@ -442,7 +442,7 @@ impl ZmqFront {
         dealer: SocketKey,
         scope: &mut Scope<Plane>,
     ) -> Result<(), BoxError> {
-        if self.phase == Phase::Drained || !scope.recv(dealer, &mut self.frames)? {
+        if !scope.recv(dealer, &mut self.frames)? {
             return Ok(());
         }
         self.unanswered = self.unanswered.saturating_sub(1);

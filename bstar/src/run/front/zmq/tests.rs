@@ -169,9 +169,15 @@ fn open(kind: zmq::SocketType, max_waiting: usize) -> (Node, Front, Peers, zmq::
 fn a_rep_serves_a_req_and_a_client_of_ours_through_it() {
     let (_node, front, peers, server) = open(zmq::REP, 10);
     let server = thread::spawn(move || {
-        for _ in 0..2 {
+        // A client of ours asks again where an answer takes its time.
+        loop {
             let request = server.recv_multipart(0).unwrap();
+            let last = request == [b"enough"];
             server.send_multipart(request, 0).unwrap();
+            if last {
+                // Kept until the last answer has left.
+                return server;
+            }
         }
     });
     let req = peers.connect(zmq::REQ, &front.endpoint);
@@ -181,12 +187,14 @@ fn a_rep_serves_a_req_and_a_client_of_ours_through_it() {
     let mut client = Client::connect([front.endpoint.as_str()]).unwrap();
     let reply = client.request(["hello"], Idempotent::Yes, BOUND).unwrap();
     assert_eq!(&reply.frames[0][..], b"hello");
-    server.join().unwrap();
-    assert_eq!(front.count(|counts| &counts.accepted), 2);
-    assert_eq!(
-        front.count(|counts| &counts.bytes_in),
-        front.count(|counts| &counts.bytes_out)
-    );
+    send(&req, &["enough"]);
+    assert_eq!(texts(&req), ["enough"]);
+    drop(server.join().unwrap());
+    assert!(front.count(|counts| &counts.accepted) >= 3);
+    // A reply is counted when it has left.
+    wait("as much comes back as went", || {
+        front.count(|counts| &counts.bytes_in) == front.count(|counts| &counts.bytes_out)
+    });
 }
 
 #[test]
@@ -236,9 +244,10 @@ fn many_pipelined_requests_come_back_in_their_order_and_none_is_lost() {
             let request = server.recv_multipart(0).unwrap();
             server.send_multipart(request, 0).unwrap();
         }
+        // Kept until the last answer has left.
+        server
     });
     let client = peers.connect(zmq::DEALER, &front.endpoint);
-    client.set_rcvhwm(0).unwrap();
     for n in 0..REQUESTS {
         client.send(&n.to_le_bytes()[..], 0).unwrap();
         if n >= 500 {
@@ -248,7 +257,7 @@ fn many_pipelined_requests_come_back_in_their_order_and_none_is_lost() {
     for n in REQUESTS - 500..REQUESTS {
         assert_eq!(client.recv_bytes(0).unwrap(), n.to_le_bytes());
     }
-    server.join().unwrap();
+    drop(server.join().unwrap());
     assert_eq!(front.count(|counts| &counts.refused), 0);
 }
 
@@ -356,6 +365,37 @@ fn a_server_that_is_not_there_gets_what_waited_when_it_comes() {
 }
 
 #[test]
+fn what_finds_no_place_to_wait_for_a_server_stays_with_its_client() {
+    const MOST: usize = 2_000;
+    let peers = Peers(zmq::Context::new());
+    let (socket, endpoint) = peers.bind(zmq::ROUTER);
+    socket.unbind(&endpoint).unwrap();
+    let node = Node::active();
+    let front = Front::start(&node, &endpoint, 2);
+    front.set_gates(&[Gate::Open]);
+    let client = peers.connect(zmq::DEALER, &front.endpoint);
+    client.set_sndtimeo(1_000).unwrap();
+    let request = |n: usize| {
+        let mut bytes = vec![0; 100_000];
+        bytes[..8].copy_from_slice(&n.to_le_bytes());
+        bytes
+    };
+    let sent = (0..MOST)
+        .take_while(|n| client.send(request(*n), 0).is_ok())
+        .count();
+    assert!(sent < MOST, "it takes everything");
+    let server = peers.socket(zmq::ROUTER);
+    wait("the port is free", || server.bind(&endpoint).is_ok());
+    for n in 0..sent {
+        assert!(
+            server.recv_multipart(0).unwrap()[2] == request(n),
+            "{n} of {sent}"
+        );
+    }
+    assert_eq!(front.count(|counts| &counts.refused), 0);
+}
+
+#[test]
 fn a_drain_waits_for_a_reply_hands_it_on_and_takes_nothing_new() {
     let (_node, front, peers, server) = open(zmq::ROUTER, 10);
     let client = peers.connect(zmq::DEALER, &front.endpoint);
@@ -376,8 +416,10 @@ fn a_drain_ends_without_the_reply_and_then_nothing_leaves() {
     let client = peers.connect(zmq::DEALER, &front.endpoint);
     send(&client, &["hello"]);
     let request = server.recv_multipart(0).unwrap();
+    let began = Instant::now();
     front.set_gates(&[Gate::Draining]);
     front.wait_for(FrontEvent::Drained);
+    assert!(began.elapsed() >= LONGEST_DRAIN, "it is owed a reply");
     server.send_multipart(request, 0).unwrap();
     assert!(is_silent(&client));
 }
