@@ -514,8 +514,8 @@ impl ZmqFront {
                     Some(dealer) => scope.readable(dealer)?,
                     None => false,
                 };
-                let quiet = self.unanswered == 0 && now >= heard + QUIET && !waits;
-                if quiet || now >= since + LONGEST_DRAIN {
+                let late = now >= since + LONGEST_DRAIN;
+                if late || (now >= self.drain_end(since, heard) && !waits) {
                     if let Some(dealer) = self.dealer {
                         scope.set_interest(dealer, Interest::NONE)?;
                     }
@@ -525,6 +525,15 @@ impl ZmqFront {
             }
         }
         Ok(())
+    }
+
+    /// When a drain that began at `since` ends, if nothing more is heard after `heard`.
+    fn drain_end(&self, since: Instant, heard: Instant) -> Instant {
+        let latest = since + LONGEST_DRAIN;
+        match self.unanswered {
+            0 => latest.min(heard + QUIET),
+            _ => latest,
+        }
     }
 
     /// Sets the timer to when there is something to be done next.
@@ -550,10 +559,7 @@ impl ZmqFront {
                     .chain(look.then(|| now + LOOK_AGAIN))
                     .min()
             }
-            Phase::Draining { since, heard } => {
-                let quiet = (self.unanswered == 0).then_some(heard + QUIET);
-                quiet.into_iter().chain([since + LONGEST_DRAIN]).min()
-            }
+            Phase::Draining { since, heard } => Some(self.drain_end(since, heard)),
         };
         match (next, self.timer) {
             (None, Some(timer)) => {
