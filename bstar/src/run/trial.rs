@@ -1,8 +1,9 @@
 //! What the tests of processes share.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use reactor::{Builder, Reactor};
@@ -52,36 +53,51 @@ pub(super) fn is_gone(pid: u32) -> bool {
     }
 }
 
-/// What is logged while it lives, on this thread.
-pub(super) struct Log {
-    text: Arc<Mutex<Vec<u8>>>,
-    _guard: tracing::subscriber::DefaultGuard,
+thread_local! {
+    /// What processes of this thread said, while somebody wants to see it.
+    static SAID: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
+
+/// What is logged of processes while it lives, on this thread.
+pub(super) struct Log;
 
 impl Log {
     pub(super) fn capture() -> Log {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::INFO)
-            .with_ansi(false)
-            .with_writer(Mutex::new(Tee(Arc::clone(&text))))
-            .finish();
-        Log {
-            text,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        // One for all threads: what a subscriber of one thread wants is not asked where another logs first.
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let subscriber = tracing_subscriber::fmt()
+                .with_env_filter("bstar::run::child=info")
+                .with_ansi(false)
+                .with_writer(|| Said)
+                .finish();
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+        });
+        SAID.set(Some(Vec::new()));
+        Log
     }
 
     pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+        SAID.with_borrow(|said| String::from_utf8_lossy(said.as_deref().unwrap()).into_owned())
     }
 }
 
-struct Tee(Arc<Mutex<Vec<u8>>>);
+impl Drop for Log {
+    fn drop(&mut self) {
+        SAID.set(None);
+    }
+}
 
-impl Write for Tee {
+struct Said;
+
+impl Write for Said {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        SAID.with_borrow_mut(|said| {
+            if let Some(said) = said {
+                said.extend_from_slice(bytes);
+            }
+        });
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

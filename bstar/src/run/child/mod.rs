@@ -16,14 +16,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use reactor::{BoxError, Error, Event, FdKey, Interest, Scope, Source, SourceKey};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 
 use self::lines::Lines;
 
-/// So much is read of an output at a time: one that never ends keeps nobody waiting.
-const HELPING: usize = 8 * 1024;
-/// So many helpings are read of each output when the process has ended, more than a pipe holds.
-const LAST_HELPINGS: usize = 16;
+/// So much is read of an output in a turn: one that never ends keeps nobody waiting.
+const HELPING: usize = 4 * 1024;
+/// So many helpings are waited for when the process has ended, more than two pipes hold.
+const LAST_HELPINGS: usize = 40;
 
 const TAG_END: usize = 0;
 const TAG_STDOUT: usize = 1;
@@ -175,6 +176,8 @@ pub(super) fn spawn<S: 'static>(
         outputs: [None, None],
         timeout: job.timeout,
         said: None,
+        result: None,
+        last_helpings: LAST_HELPINGS,
         on_end: Some(Box::new(on_end)),
         me: None,
     };
@@ -198,6 +201,9 @@ struct Process<S> {
     outputs: [Option<Output>; 2],
     timeout: Option<Duration>,
     said: Option<String>,
+    /// How it ended, as long as what it said before that is read.
+    result: Option<Result<(), Failure>>,
+    last_helpings: usize,
     /// Gone when the end was told.
     on_end: Option<OnEnd<S>>,
     me: Option<SourceKey>,
@@ -242,13 +248,12 @@ impl<S: 'static> Source<S> for Process<S> {
         match event {
             Event::Fd {
                 tag: TAG_END, key, ..
-            } => self.handle_end(state, scope, key),
-            Event::Fd { tag, .. } => {
-                self.read(scope, tag);
-            }
+            } => self.handle_end(scope, key),
+            Event::Fd { tag, .. } => self.read(scope, tag),
             Event::Timer { .. } => self.handle_timeout(state, scope),
             _ => {}
         }
+        self.conclude(state, scope);
         self.leave_if_done(scope);
         Ok(())
     }
@@ -256,7 +261,7 @@ impl<S: 'static> Source<S> for Process<S> {
 
 impl<S: 'static> Process<S> {
     /// The process has ended, or the system says so for no reason.
-    fn handle_end(&mut self, state: &mut S, scope: &mut Scope<S>, ending: FdKey) {
+    fn handle_end(&mut self, scope: &mut Scope<S>, ending: FdKey) {
         // As long as it is not reaped, its number and that of its group are nobody else's.
         if self.purpose != Purpose::Hook {
             note_failure(kill_process_group(self.leader, Signal::KILL));
@@ -268,8 +273,32 @@ impl<S: 'static> Process<S> {
         };
         self.fate.reaped.set(true);
         scope.remove_fd(ending);
-        self.drain(scope);
+        self.result = Some(result);
+    }
+
+    /// Tells the end of a process that was reaped, once nothing waits to be read that it said before: so that stands in
+    /// the log first.
+    fn conclude(&mut self, state: &mut S, scope: &mut Scope<S>) {
+        let Some(result) = self.result.take() else {
+            return;
+        };
+        if self.last_helpings > 0 && self.has_more(scope) {
+            self.last_helpings -= 1;
+            self.result = Some(result);
+            return;
+        }
+        // Where an output has come to its end, a last line without one is complete.
+        for tag in [TAG_STDOUT, TAG_STDERR] {
+            self.read(scope, tag);
+        }
         self.tell(state, scope, result);
+    }
+
+    fn has_more(&self, scope: &mut Scope<S>) -> bool {
+        self.outputs.iter().flatten().any(|output| {
+            let waiting = scope.with_fd(output.key, |fd| rustix::io::ioctl_fionread(fd));
+            matches!(waiting, Ok(Ok(bytes)) if bytes > 0)
+        })
     }
 
     /// It is killed, and its end is told now: one that the system cannot kill keeps nobody waiting.
@@ -278,7 +307,6 @@ impl<S: 'static> Process<S> {
             return;
         }
         note_failure(kill_process_group(self.leader, Signal::KILL));
-        self.drain(scope);
         let limit = self.timeout.unwrap_or_default();
         self.tell(state, scope, Err(Failure::TimedOut(limit)));
     }
@@ -293,40 +321,24 @@ impl<S: 'static> Process<S> {
         }
     }
 
-    /// Reads what an output has. Tells whether there may be more at once.
-    fn read(&mut self, scope: &mut Scope<S>, tag: usize) -> bool {
+    /// Reads a helping of an output.
+    fn read(&mut self, scope: &mut Scope<S>, tag: usize) {
         let place = tag - TAG_STDOUT;
         let Some(output) = self.outputs[place].as_mut() else {
-            return false;
+            return;
         };
         let mut bytes = [0; HELPING];
         let read = scope.with_fd(output.key, |fd| rustix::io::read(fd, &mut bytes));
         let count = match read {
             Ok(Ok(count)) if count > 0 => count,
-            Ok(Err(rustix::io::Errno::INTR)) => return true,
-            Ok(Err(rustix::io::Errno::AGAIN)) => return false,
+            Ok(Err(Errno::INTR | Errno::AGAIN)) => return,
             // Its end, or nothing that can be read.
-            Ok(_) | Err(_) => {
-                self.close(scope, place);
-                return false;
-            }
+            Ok(_) | Err(_) => return self.close(scope, place),
         };
         let mut lines = std::mem::take(&mut output.lines);
         lines.push(&bytes[..count], |line| self.log(tag, line));
         if let Some(output) = self.outputs[place].as_mut() {
             output.lines = lines;
-        }
-        true
-    }
-
-    /// Reads what a process said before it ended, so that it stands in the log before the end does.
-    fn drain(&mut self, scope: &mut Scope<S>) {
-        for tag in [TAG_STDOUT, TAG_STDERR] {
-            for _ in 0..LAST_HELPINGS {
-                if !self.read(scope, tag) {
-                    break;
-                }
-            }
         }
     }
 
@@ -361,7 +373,7 @@ impl<S: 'static> Process<S> {
     /// What a hook left behind may go on saying something, and would be killed if nobody read it. Of all others
     /// nothing is left that should.
     fn leave_if_done(&mut self, scope: &mut Scope<S>) {
-        if !self.fate.reaped.get() {
+        if !self.fate.reaped.get() || self.result.is_some() {
             return;
         }
         if self.purpose != Purpose::Hook || self.fate.abandoned.get() {
