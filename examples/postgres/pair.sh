@@ -15,9 +15,10 @@ PATH="$PGBIN:$PATH"
 
 # Marks, which outlive a crash:
 #   again    the server was stopped on purpose, and is to be started once more
-#   rejoin   the other was active since this one was: its data is to become a copy of the other's
-#   copying  it is being made one, and is of no use until that is done
+#   rejoin   this node is passive, and its server is a primary still
 #   behind   the other has rows that this one has not
+#   copy     this node's data are to become a copy of the other's
+#   copying  they are in the midst of that, and of no use until it is done
 mark() { touch "$DIR/$1"; }
 marked() { [ -e "$DIR/$1" ]; }
 unmark() { rm -f "$DIR/$1"; }
@@ -30,8 +31,19 @@ fail() {
 
 ask() { psql -XAtqc "$1"; }
 ask_peer() { psql -XAtqc "$1" -h "$PEER" -U replicator; }
-# A machine without power does not answer, and a check of health has a second.
-peer_is_primary() { [ "$(timeout 0.7 psql -XAtqc 'select pg_is_in_recovery()' -h "$PEER" -U replicator 2>&1)" = f ]; }
+
+# The data tell themselves how new they are: by the epoch of the activation that wrote them. Older data give way to
+# newer ones, and never the other way round.
+own_epoch() { ask 'select epoch from pair_epoch'; }
+# Whether the other's server is a standby, and the epoch of its data, as in "f|3"; nothing if it does not answer. A
+# machine without power does not, and a check of health has two seconds.
+look_at_peer() {
+    timeout 0.7 psql -XAtqc 'select pg_is_in_recovery(), epoch from pair_epoch' -h "$PEER" -U replicator \
+        2>/dev/null || true
+}
+is_primary() { [ "${1%|*}" = f ]; }
+# Whether what look_at_peer saw is newer than this node's data.
+is_newer() { [ -n "$1" ] && own=$(own_epoch 2>/dev/null) && [ "${1#*|}" -gt "$own" ]; }
 
 # Shuts the server down and waits until it is gone. serve.sh may start it again at once, so pg_ctl, which
 # looks for the file of the server's process, would wait for ever.

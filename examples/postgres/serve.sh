@@ -1,6 +1,6 @@
 #!/bin/sh
 # The server's command: runs PostgreSQL in the role that its data has, and makes the data that of a standby
-# when demote.sh says so.
+# when the other one has newer ones.
 . "$(dirname "$0")/pair.sh"
 
 child=
@@ -44,36 +44,43 @@ rewind() {
 
 # Makes this node's data a copy of the other's.
 rejoin() {
-    mark behind
-    # Data that was half copied when this was killed cannot be rewound.
+    # Data that were half copied when this was killed cannot be rewound.
     whole=true
     if marked copying; then whole=false; fi
     mark copying
     if { "$whole" && rewind; } || fresh_copy; then
         touch "$PGDATA/standby.signal"
-        unmark copying
-        unmark rejoin
+        for done in copying copy rejoin; do unmark "$done"; done
     fi
 }
 
-# Shuts the server down as soon as its data is to become a copy of the other's, and can.
+# Shuts the server down when its data are to become a copy of the other's.
 watch() {
     while :; do
-        if marked rejoin && peer_is_primary; then
-            mark again
-            shut_down
+        if marked rejoin; then
+            peer=$(look_at_peer)
+            if is_primary "$peer" && is_newer "$peer"; then
+                for wanted in behind copy again; do mark "$wanted"; done
+                shut_down
+            fi
         fi
         sleep 0.2
     done
 }
 
 while :; do
-    # Whole data serves as it is until the other one is a primary; half copied data does not serve at all.
-    while marked copying || { marked rejoin && peer_is_primary; }; do
-        if peer_is_primary; then rejoin; fi
-        if marked copying; then run sleep 0.2; fi
+    while marked copy; do
+        if is_primary "$(look_at_peer)"; then rejoin; fi
+        if marked copy; then run sleep 0.2; fi
     done
     unmark again
+    # What an earlier life left behind may take a moment to be gone.
+    left=$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null || true)
+    tries=0
+    while [ -n "$left" ] && kill -0 "$left" 2>/dev/null && [ "$tries" -lt 50 ]; do
+        run sleep 0.1
+        tries=$((tries + 1))
+    done
     watch &
     watcher=$!
     # What differs between the two machines stands here: a copy of the data has the other's files.
@@ -83,7 +90,7 @@ while :; do
         -c primary_conninfo="host=$PEER port=$PGPORT user=replicator passfile=$DIR/passfile" ||
         status=$?
     kill "$watcher" 2>/dev/null || true
-    wait "$watcher" || true
+    wait "$watcher" 2>/dev/null || true
     watcher=
     marked again || exit "$status"
 done

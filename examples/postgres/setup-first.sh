@@ -27,5 +27,8 @@ ask "create role replicator login replication password '$REPLICATION_PASSWORD'"
 ask "grant execute on function pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean),
      pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) to replicator;
      grant pg_checkpoint to replicator"
+# What the data tell of how new they are.
+ask "create table pair_epoch (epoch bigint not null); insert into pair_epoch values (0);
+     grant select on pair_epoch to replicator"
 pg_ctl stop --wait --silent --mode=fast
 say "made $PGDATA"

@@ -7,16 +7,15 @@
 state=$(ask "select pg_is_in_recovery(), (select count(*) from pg_stat_replication where state = 'streaming')") ||
     exit 0
 case "$state" in
-"t|"*) exit 0 ;;
+"t|"*) ;; # It was shut down already, and is a standby by now.
 "f|0") fail "no standby is connected" ;;
+*)
+    touch "$PGDATA/standby.signal"
+    mark again
+    shut_down
+    ;;
 esac
-touch "$PGDATA/standby.signal"
-mark again
-shut_down
 # The last record that a primary writes is that of its shutdown.
 last=$(pg_controldata | sed -n 's/^Latest checkpoint location: *//p')
-if [ "$(ask_peer "select pg_last_wal_receive_lsn() > '$last'")" != t ]; then
-    rm -f "$PGDATA/standby.signal"
-    fail "the standby has not got all"
-fi
+[ "$(ask_peer "select pg_last_wal_receive_lsn() > '$last'")" = t ] || fail "the standby has not got all"
 say "the standby has all up to $last"

@@ -1,4 +1,4 @@
-"""Writes rows to PostgreSQL without pause, each in a transaction of its own, through libpq.
+"""Writes rows to PostgreSQL with a pause of so many seconds between them, each in a transaction of its own, through libpq.
 
 A line for each row that the server has acknowledged, with its number; a line for each error. A row whose
 acknowledgement did not come is never written again, and counts as not written.
@@ -11,7 +11,7 @@ import psycopg2
 
 
 def main():
-    conninfo = sys.argv[1]
+    conninfo, pause = sys.argv[1], float(sys.argv[2])
     number = 0
     while True:
         try:
@@ -22,6 +22,7 @@ def main():
                     number += 1
                     cursor.execute("insert into rows values (%s)", (number,))
                     print(f"acknowledged {number}", flush=True)
+                    time.sleep(pause)
         except psycopg2.Error as error:
             print(f"error {str(error).strip().splitlines()[0]}", flush=True)
             time.sleep(0.01)

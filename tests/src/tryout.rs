@@ -17,8 +17,7 @@ use crate::{Outcome, address, free_endpoint, port, programs, python};
 
 /// What the pages call the folder, and the heartbeat of their configurations.
 const FOLDER: &str = "/tmp/pair";
-const HEARTBEAT: &str = "heartbeat_ms = 1000";
-const TIMEOUT: &str = "timeout_ms = 2000";
+const HEARTBEAT: &str = "heartbeat_ms = 1000\ntimeout_ms = 2000\n";
 
 /// A file system in memory, on most machines, and how much room it must have.
 const MEMORY: &str = "/dev/shm";
@@ -42,10 +41,10 @@ impl TryOut {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
             .map_err(|error| error.to_string())?;
         let ms = heartbeat.as_millis();
+        let times = format!("heartbeat_ms = {ms}\ntimeout_ms = {}\n", 2 * ms);
         let mut changes = vec![
             (FOLDER.to_owned(), folder.path().display().to_string()),
-            (HEARTBEAT.to_owned(), format!("heartbeat_ms = {ms}")),
-            (TIMEOUT.to_owned(), format!("timeout_ms = {}", 2 * ms)),
+            (HEARTBEAT.to_owned(), times),
             ("127.0.0.1".to_owned(), address().to_string()),
             ("127.0.0.2".to_owned(), second_address().to_string()),
         ];

@@ -1,18 +1,20 @@
 //! PostgreSQL with streaming replication, as `docs/postgres.md` tells: clients know nothing but two hosts.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getuid};
-use tests::beside::wait_until;
+use tests::beside::{Relative, wait_until};
 use tests::{
     BOUND, Beside, Outcome, Process, TryOut, ensure, python, rounds_asked, second_address, skip,
-    tell,
+    steady, tell,
 };
 
-const HEARTBEAT: Duration = Duration::from_millis(250);
+const HEARTBEAT: Duration = Duration::from_millis(500);
 const PORTS: [u16; 3] = [5432, 5433, 5003];
 const NAMES: [&str; 2] = ["one", "two"];
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
@@ -69,6 +71,7 @@ impl Database {
         this.node(0)?.wait_state("active")?;
         this.node(1)?.wait_state("passive")?;
         this.is_well(1)?;
+        this.is_open(0)?;
         for statement in [
             "create role app login password 'app'",
             "create database app owner app",
@@ -109,13 +112,29 @@ impl Database {
         ensure(succeeded, || said)
     }
 
+    /// `why`, with what both nodes said.
+    fn explain(&self, why: &str) -> String {
+        let nodes = self.nodes.iter().flatten();
+        let nodes: Vec<String> = nodes.map(|node| node.process().describe("")).collect();
+        format!("{why}\n{}", nodes.join("\n"))
+    }
+
     /// Waits until a node's server is well: it has all that the other one has.
     fn is_well(&self, index: usize) -> Outcome<()> {
         let is_well = || matches!(self.run_script("check.sh", index), Ok((true, _)));
-        wait_until(BOUND, is_well).map_err(|why| {
-            let node = self.node(index).map(|node| node.process().describe(""));
-            format!("not well: {why}\n{}", node.unwrap_or_default())
-        })
+        wait_until(BOUND, is_well).map_err(|why| self.explain(&format!("not well: {why}")))
+    }
+
+    /// Waits until a node lets clients in.
+    fn is_open(&self, index: usize) -> Outcome<()> {
+        let node = self.node(index)?;
+        let is_open = || {
+            let lines = node.process().stdout().all();
+            let gates = lines.iter().rev();
+            let mut gates = gates.filter_map(|line| line.text.strip_prefix("gate="));
+            gates.next() == Some("open")
+        };
+        wait_until(BOUND, is_open).map_err(|why| node.process().describe(&format!("closed: {why}")))
     }
 
     fn as_superuser(&self, index: usize, database: &str, statement: &str) -> Outcome<String> {
@@ -153,7 +172,7 @@ impl Database {
         let port = self.place.adapt("5432");
         format!(
             "host={first},{second} port={port} user=app password=app dbname=app \
-             target_session_attrs=any connect_timeout=5"
+             target_session_attrs=any connect_timeout=2"
         )
     }
 
@@ -162,7 +181,7 @@ impl Database {
         let hosts = self.hosts(first);
         let mut command = Command::new("psql");
         command.args(["-XAtq", &hosts, "-c", statement]);
-        finish(Process::spawn("psql", &mut command))
+        finish(Process::spawn("psql", &mut command)).map_err(|why| self.explain(&why))
     }
 
     fn writer(&self) -> Outcome<&Process> {
@@ -174,7 +193,14 @@ impl Database {
     fn start_writer(&mut self) -> Outcome<bool> {
         match python::script_with("pg_writer.py", "psycopg2") {
             Ok(mut command) => {
-                self.writer = Some(Process::spawn("writer", command.arg(self.hosts(0))));
+                // In the gate the machine is to have time for something else.
+                let pause = if rounds_asked().is_some() {
+                    "0"
+                } else {
+                    "0.001"
+                };
+                command.arg(self.hosts(0)).arg(pause);
+                self.writer = Some(Process::spawn("writer", &mut command));
                 self.wait_row(0)?;
                 Ok(true)
             }
@@ -191,15 +217,7 @@ impl Database {
         let found = writer.stdout().find(mark, BOUND, |line| {
             acknowledged(&line.text).map(|_| line.at)
         });
-        found.ok_or_else(|| {
-            let nodes = self.nodes.iter().flatten();
-            let nodes: Vec<String> = nodes.map(|node| node.process().describe("")).collect();
-            format!(
-                "{}\n{}",
-                writer.describe("no row is written"),
-                nodes.join("\n")
-            )
-        })
+        found.ok_or_else(|| self.explain(&writer.describe("no row is written")))
     }
 
     /// The twenty connections of a client who asks the passive one first: a true refusal sends it on.
@@ -225,6 +243,7 @@ impl Database {
         strike(self)?;
         let mark = self.writer()?.stdout().count();
         self.node(next)?.wait_state("active")?;
+        self.is_open(next)?;
         self.active = next;
         let took = self.wait_row(mark)?.saturating_duration_since(since);
         // What was acknowledged by the one that is gone, and what by the one that serves now: all of it.
@@ -261,10 +280,7 @@ impl Database {
             let answer = self.as_superuser(index, "postgres", "select pg_is_in_recovery()");
             answer.as_deref() == Ok("t")
         };
-        wait_until(BOUND, is_standby).map_err(|why| {
-            let node = self.node(index).map(|node| node.process().describe(""));
-            format!("no standby: {why}\n{}", node.unwrap_or_default())
-        })?;
+        wait_until(BOUND, is_standby).map_err(|why| self.explain(&format!("no standby: {why}")))?;
         self.is_well(index)?;
         // A row that is acknowledged from here on reaches it.
         let mark = self.writer()?.stdout().count();
@@ -280,6 +296,39 @@ impl Database {
         let from = self.active;
         let found = self.fault("switchover", 1 - from, |this| {
             this.node(from)?.ask(&["switchover"]).map(drop)
+        })?;
+        ensure(found.lost == 0, || {
+            format!("a switchover lost {} acknowledged rows", found.lost)
+        })?;
+        self.comes_back(from)
+    }
+
+    /// The standby receives nothing for a while: it has everything before the service moves all the same.
+    fn switchover_behind(&mut self) -> Outcome<()> {
+        let from = self.active;
+        let found = self.fault("switchover with a standby that lags", 1 - from, |this| {
+            let (active, standby) = (this.node(from)?, this.node(1 - from)?);
+            let receiver = receiver(standby)?;
+            receiver.signal(Signal::STOP);
+            let written = this.writer()?.stdout().count();
+            let lags = || {
+                this.writer()
+                    .is_ok_and(|w| w.stdout().count() > written + 50)
+            };
+            wait_until(BOUND, lags).map_err(|why| this.explain(&why))?;
+            let mark = active.process().stderr().count();
+            thread::scope(|scope| {
+                let moved = scope.spawn(|| active.ask(&["switchover"]));
+                let shuts_down = active.process().stderr().find(mark, BOUND, |line| {
+                    line.text
+                        .contains("received fast shutdown request")
+                        .then_some(())
+                });
+                receiver.signal(Signal::CONT);
+                shuts_down.ok_or_else(|| this.explain("the server is not shut down"))?;
+                let moved = moved.join();
+                moved.map_err(|_| "asking panicked".to_owned())?.map(drop)
+            })
         })?;
         ensure(found.lost == 0, || {
             format!("a switchover lost {} acknowledged rows", found.lost)
@@ -311,6 +360,25 @@ impl Database {
         self.comes_back(from)
     }
 
+    /// The active side does not run for a while, or only its bstar; the other one takes over meanwhile.
+    fn stall(&mut self, what: &'static str, whole: bool) -> Outcome<()> {
+        let from = self.active;
+        self.fault(what, 1 - from, |this| {
+            let node = this.node(from)?;
+            let family = if whole { node.family() } else { Vec::new() };
+            let tell_all = |signal| {
+                node.process().signal(signal);
+                family.iter().for_each(|relative| relative.signal(signal));
+            };
+            tell_all(Signal::STOP);
+            // The one who writes waits for an answer to what it sent; somebody else asks.
+            let served = wait_until(BOUND, || this.ask(1 - from, "select 1").is_ok());
+            tell_all(Signal::CONT);
+            served.map_err(|why| format!("{what}: the other one does not serve: {why}"))
+        })?;
+        self.comes_back(from)
+    }
+
     fn kill_server(&mut self) -> Outcome<()> {
         let active = self.active;
         let found = self.fault("kill -9 of the server alone", active, |this| {
@@ -328,6 +396,16 @@ impl Database {
     }
 }
 
+/// The process of a standby that receives what the primary writes.
+fn receiver(node: &Beside) -> Outcome<Relative> {
+    let is_receiver = |relative: &Relative| {
+        let line = fs::read_to_string(format!("/proc/{}/cmdline", relative.pid));
+        line.is_ok_and(|line| line.contains("walreceiver"))
+    };
+    let found = node.family().into_iter().find(is_receiver);
+    found.ok_or_else(|| node.process().describe("nobody receives"))
+}
+
 /// What a client said, if it succeeded.
 fn finish(client: Process) -> Outcome<String> {
     let status = client.wait_exit(BOUND)?;
@@ -341,6 +419,10 @@ fn acknowledged(line: &str) -> Option<u64> {
 
 #[test]
 fn rows_through_every_fault() -> Outcome<()> {
+    steady(HEARTBEAT / 2, every_fault)
+}
+
+fn every_fault() -> Outcome<()> {
     let Some(place) = try_out()? else {
         return Ok(());
     };
@@ -352,10 +434,13 @@ fn rows_through_every_fault() -> Outcome<()> {
     for _ in 0..rounds_asked().unwrap_or(1) {
         database.switchover()?;
         database.lets_in()?;
+        database.switchover_behind()?;
         database.kill_server()?;
         database.kill_side()?;
         database.lets_in()?;
         database.kill_bstar()?;
+        database.stall("SIGSTOP of the active side", true)?;
+        database.stall("SIGSTOP of the active bstar", false)?;
     }
     Ok(())
 }
