@@ -15,6 +15,8 @@ pub(super) struct HandOver {
     /// Ours, while we are active, drain or have resigned by it; and until when it stands, or the
     /// drain may last.
     ours: Option<(u64, Instant)>,
+    /// Ours was made because this node is unfit, and by nobody else's wish.
+    unasked: bool,
     /// The peer's, while we are passive.
     theirs: Option<Theirs>,
     /// We ask for the service.
@@ -60,6 +62,7 @@ impl HandOver {
         let HandOver {
             offers,
             ours,
+            unasked,
             theirs,
             wants,
             standing_by_since,
@@ -68,7 +71,7 @@ impl HandOver {
         (
             *offers,
             ours.map(|(number, until)| (number, until.saturating_duration_since(now))),
-            *theirs,
+            (*unasked, *theirs),
             *wants,
             config.fail_back().and_then(|after| {
                 standing_by_since.map(|since| now.duration_since(since).min(after))
@@ -96,6 +99,7 @@ impl Machine {
     /// [`Machine::handle_drained`] that those it began are finished.
     pub fn handle_step_back(&mut self, now: Instant) -> Result<StepBack, StepBackError> {
         self.wake(now);
+        self.hand_over.unasked = false;
         let event = self.classify_step_back(now);
         let state = self.state;
         match self.fire(event, now) {
@@ -196,8 +200,11 @@ impl Machine {
     pub(super) fn pass_time_of_hand_over(&mut self, now: Instant) {
         if let Some((_, until)) = self.hand_over.ours {
             match self.state {
-                // A peer that has fallen silent answers nothing, however long it may take.
-                State::Active if now >= until || !self.fresh(now) => {
+                // A peer that has fallen silent answers nothing, however long it may take; and what made a
+                // node offer the service unasked may be over.
+                State::Active
+                    if now >= until || !self.fresh(now) || (self.fit && self.hand_over.unasked) =>
+                {
                     self.fire(Event::OfferExpired, now);
                 }
                 State::Draining if now >= until => drop(self.fire(Event::DrainExpired, now)),
@@ -228,6 +235,7 @@ impl Machine {
         let event = self.classify_step_back(now);
         if event != Event::StepBackAlone {
             self.hand_over.offer_again = Some(now + self.timeout());
+            self.hand_over.unasked = true;
             self.fire(event, now);
         }
     }
@@ -256,6 +264,7 @@ impl Machine {
                 }
             }
             Then::Withdraw => {
+                hand_over.unasked = false;
                 if hand_over.ours.take().is_some() {
                     let error = match event {
                         Event::PeerVeto => StepBackError::Vetoed,
@@ -306,6 +315,7 @@ impl Machine {
         hand_over.wants = false;
         hand_over.standing_by_since = None;
         hand_over.offer_again = None;
+        hand_over.unasked = false;
         if to == State::Resigned && hand_over.ours.is_some() {
             self.outputs.push_back(Output::SwitchoverEnded(Ok(())));
         }

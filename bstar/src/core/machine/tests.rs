@@ -1165,6 +1165,24 @@ fn an_active_node_that_is_unfit_offers_the_service_until_it_is_taken() {
     bench.hear_told("4", |told| told.answer = Some(OfferAnswer::Ready(2)));
     assert_eq!(bench.state(), State::Draining);
 
+    // One that is well again keeps it, unless an operator wants otherwise by then.
+    for asked in [false, true] {
+        let mut bench = Bench::in_state(Role::Backup, State::Active);
+        bench.machine.set_fit(false);
+        bench.hear_told("4", |_| {});
+        bench.run_for(beats(0.5));
+        assert_eq!(told(&mut bench).offer, Some(1));
+        if asked {
+            bench.machine.handle_step_back(bench.now).unwrap();
+        }
+        bench.machine.set_fit(true);
+        bench.run_for(beats(0.5));
+        assert_eq!(told(&mut bench).offer, asked.then_some(1));
+        bench.hear_told("4", |told| told.answer = Some(OfferAnswer::Ready(1)));
+        let drains = bench.state() == State::Draining;
+        assert_eq!(drains, asked);
+    }
+
     // Nothing of this under maintenance, nor by one that is well.
     for (maintenance, fit) in [(true, false), (false, true)] {
         let mut bench = Bench::in_state(Role::Backup, State::Active);
