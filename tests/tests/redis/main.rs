@@ -235,8 +235,13 @@ fn judge_lists(pair: &RedisPair, writers: &Writers, acks: &[Ack]) -> Outcome<usi
 /// redis-cli gets an answer from the active one, and a refusal from the other.
 fn redis_cli_is_served(pair: &RedisPair) -> Outcome<()> {
     let (active, passive) = pair.active()?;
-    let said = pair.sides[active].client(&["SET", "by", "redis-cli"])?;
-    ensure(said == "OK", || said.clone())?;
+    // The gate opens when the epoch is there, a moment later.
+    let mut said = Err(String::new());
+    let asked = wait_until(BOUND, || {
+        said = pair.sides[active].client(&["SET", "by", "redis-cli"]);
+        said.as_deref() == Ok("OK")
+    });
+    asked.map_err(|why| pair.describe(&format!("{why}: {said:?}")))?;
     let refused = pair.sides[passive].client(&["GET", "by"]);
     ensure(
         matches!(&refused, Err(why) if why.contains("Connection refused")),
