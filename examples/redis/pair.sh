@@ -81,11 +81,11 @@ promote) # on_active
     [ "$(ask "$own" MSET bstar:epoch "$BSTAR_EPOCH" bstar:beat "$(date +%s)")" = OK ] || fail "Redis cannot write"
     ;;
 drain) # before_passive: no client's write is under way any more. Waits until the peer has them all.
-    for _ in 1 2 3; do
-        id=$(field "$own" master_replid) end=$(field "$own" master_repl_offset)
-        [ -z "$end" ] || break
-    done
-    [ -n "$end" ] || { echo "Redis does not answer: there is nothing more to be had" && exit 0; }
+    end=$(field "$own" master_repl_offset)
+    # Once more: it may only have been slow.
+    [ -n "$end" ] || end=$(field "$own" master_repl_offset)
+    [ -n "$end" ] || { echo "Redis does not answer: nothing more is to be had of it" && exit 0; }
+    id=$(field "$own" master_replid)
     until [ "$(field "$peer" master_replid)" = "$id" ] && [ "$(field "$peer" slave_repl_offset)" -ge "$end" ]; do
         sleep 0.02
     done
