@@ -76,7 +76,8 @@ impl Connection {
         server: FdKey,
         means: &mut Means,
     ) -> Result<Moved, Errno> {
-        pump(&mut self.up, scope, self.client, server, means)
+        let Self { up, down, .. } = self;
+        pump(up, down, scope, (self.client, server), means)
     }
 
     /// Hands on what the server said.
@@ -86,7 +87,8 @@ impl Connection {
         server: FdKey,
         means: &mut Means,
     ) -> Result<Moved, Errno> {
-        pump(&mut self.down, scope, server, self.client, means)
+        let Self { up, down, .. } = self;
+        pump(down, up, scope, (server, self.client), means)
     }
 
     /// Whether both ends have said all.
@@ -97,12 +99,14 @@ impl Connection {
 
 fn pump(
     flow: &mut Flow,
+    opposite: &Flow,
     scope: &Scope<Plane>,
-    from: FdKey,
-    to: FdKey,
+    (from, to): (FdKey, FdKey),
     means: &mut Means,
 ) -> Result<Moved, Errno> {
     let from = scope.fd::<OwnedFd>(from).ok_or(Errno::BADF)?;
     let to = scope.fd::<OwnedFd>(to).ok_or(Errno::BADF)?;
-    flow.pump(from.as_fd(), to.as_fd(), means)
+    let moved = flow.pump(from.as_fd(), to.as_fd(), means)?;
+    flow.pass_end(to.as_fd(), opposite.is_done())?;
+    Ok(moved)
 }

@@ -158,12 +158,7 @@ impl Flow {
                 return Ok(moved);
             }
             match self.source {
-                Reading::Empty | Reading::Done => return Ok(moved),
-                Reading::Ended => {
-                    self.source = Reading::Done;
-                    tell_end(sink)?;
-                    return Ok(moved);
-                }
+                Reading::Empty | Reading::Ended | Reading::Done => return Ok(moved),
                 Reading::More | Reading::Ending if self.full => return Ok(moved),
                 Reading::More | Reading::Ending => {}
             }
@@ -174,6 +169,20 @@ impl Flow {
             left -= 1;
             self.take_helping(source, sink, means, &mut moved)?;
         }
+    }
+
+    /// Passes the end on, once it was read and all before it was handed over. Where the sink is about to be closed it
+    /// is not told, since that says as much.
+    ///
+    /// # Errors
+    ///
+    /// The sink is good for nothing any more.
+    pub(super) fn pass_end(&mut self, sink: BorrowedFd<'_>, closes: bool) -> Result<(), Errno> {
+        if self.source != Reading::Ended || !matches!(self.kept, Kept::Nothing) {
+            return Ok(());
+        }
+        self.source = Reading::Done;
+        if closes { Ok(()) } else { tell_end(sink) }
     }
 
     /// Gives back what it holds; the connection ends.
