@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use tests::Outcome;
 
 use self::contenders::{Kind, Race};
-use self::measures::Row;
+use self::measures::{Figures, Row};
 
 /// Our TCP front end beside HAProxy and beside no proxy.
 ///
@@ -82,13 +82,13 @@ impl Run {
             .filter(|row| row.name().contains(&self.only))
             .collect();
         let mut race = Race::default();
-        let mut seen: BTreeMap<(usize, Kind), Vec<f64>> = BTreeMap::new();
+        let mut seen: BTreeMap<(usize, Kind), Vec<Figures>> = BTreeMap::new();
         for round in 0..self.rounds {
             for (place, row) in rows.iter().enumerate() {
                 for turn in 0..Kind::ALL.len() {
                     let kind = Kind::ALL[(turn + round) % Kind::ALL.len()];
-                    if let Some(figure) = row.measure(&mut race, kind, self.percent)? {
-                        seen.entry((place, kind)).or_default().push(figure);
+                    if let Some(figures) = row.measure(&mut race, kind, self.percent)? {
+                        seen.entry((place, kind)).or_default().push(figures);
                     }
                 }
                 eprintln!(
@@ -100,20 +100,29 @@ impl Run {
                 );
             }
         }
-        println!("| | direct | HAProxy | ours | ours/HAProxy | ours/direct |");
-        println!("|---|---|---|---|---|---|");
+        println!(
+            "| | direct | HAProxy | ours | ours/HAProxy | ours/direct | CPU of HAProxy | ours |"
+        );
+        println!("|---|---|---|---|---|---|---|---|");
         for (place, row) in rows.iter().enumerate() {
-            let figure = |kind| seen.get(&(place, kind)).map(|all| median(all));
-            let [direct, haproxy, ours] = Kind::ALL.map(figure);
-            let ratio = |other: Option<f64>| ours.zip(other).map(|(ours, other)| ours / other);
+            let medians = |of: fn(&Figures) -> Option<f64>| {
+                Kind::ALL.map(|kind| {
+                    let all = seen.get(&(place, kind))?;
+                    median(all.iter().map(of).collect::<Option<_>>()?)
+                })
+            };
+            let [direct, haproxy, ours] = medians(|figures| Some(figures.figure));
+            let [_, haproxy_cpu, ours_cpu] = medians(|figures| figures.cpu);
             println!(
-                "| {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
                 row.name(),
                 told(direct),
                 told(haproxy),
                 told(ours),
-                ratio(haproxy).map_or("–".to_owned(), |ratio| format!("{ratio:.2}")),
-                ratio(direct).map_or("–".to_owned(), |ratio| format!("{ratio:.2}")),
+                ratio(ours, haproxy),
+                ratio(ours, direct),
+                told(haproxy_cpu),
+                told(ours_cpu),
             );
         }
         Ok(())
@@ -128,15 +137,19 @@ fn told(figure: Option<f64>) -> String {
     }
 }
 
-fn median(all: &[f64]) -> f64 {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
+fn ratio(one: Option<f64>, other: Option<f64>) -> String {
+    let ratio = one.zip(other).map(|(one, other)| one / other);
+    ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
+fn median(mut all: Vec<f64>) -> Option<f64> {
+    all.sort_by(f64::total_cmp);
+    let middle = all.len() / 2;
+    let above = *all.get(middle)?;
+    if all.len() % 2 == 1 {
+        return Some(above);
     }
+    Some(f64::midpoint(all[middle - 1], above))
 }
 
 fn load() -> String {

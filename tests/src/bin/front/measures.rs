@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::{BOUND, Outcome};
@@ -10,6 +11,14 @@ use tests::{BOUND, Outcome};
 use super::contenders::{Kind, Race, Service};
 
 const IDLE_CLIENTS: usize = 5000;
+
+/// What was measured of a contender in one round.
+pub(crate) struct Figures {
+    /// In the unit of the row.
+    pub(crate) figure: f64,
+    /// Processor time of the proxy, in µs for each request, connection or MiB.
+    pub(crate) cpu: Option<f64>,
+}
 
 /// A row of the table.
 pub(crate) enum Row {
@@ -82,13 +91,40 @@ impl Row {
         }
     }
 
-    /// One figure of one contender; none where it has none.
+    /// What one contender came to; nothing where there is nothing to measure.
     pub(crate) fn measure(
         &self,
         race: &mut Race,
         kind: Kind,
         percent: u64,
-    ) -> Outcome<Option<f64>> {
+    ) -> Outcome<Option<Figures>> {
+        let Some((service, requests)) = self.work() else {
+            let figure = self.figure(race, kind, percent)?;
+            return Ok(figure.map(|figure| Figures { figure, cpu: None }));
+        };
+        let process = race.process(service, kind)?;
+        let before = processor_time(process)?;
+        let figure = self.figure(race, kind, percent)?;
+        let spent = processor_time(process)?.saturating_sub(before);
+        let cpu = spent.as_secs_f64() * 1e6 / (requests * percent / 100) as f64;
+        Ok(figure.map(|figure| Figures {
+            figure,
+            cpu: (kind != Kind::Direct).then_some(cpu),
+        }))
+    }
+
+    /// Who is asked, and for how many requests, connections or MiB in all.
+    fn work(&self) -> Option<(Service, u64)> {
+        match self {
+            Row::Redis { requests, .. } | Row::Connects { requests } => {
+                Some((Service::Redis, *requests))
+            }
+            Row::Bulk { service, megabytes } => Some((*service, *megabytes)),
+            Row::Idle => None,
+        }
+    }
+
+    fn figure(&self, race: &mut Race, kind: Kind, percent: u64) -> Outcome<Option<f64>> {
         match self {
             Row::Redis {
                 test,
@@ -177,6 +213,27 @@ fn idle(race: &mut Race, kind: Kind) -> Outcome<f64> {
     drop(clients);
     race.end(Service::Redis, kind);
     Ok(grown as f64 / IDLE_CLIENTS as f64)
+}
+
+/// What a process has used of its processor so far.
+fn processor_time(process: u32) -> Outcome<Duration> {
+    let folder = format!("/proc/{process}/task");
+    let tasks = fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
+    let mut nanoseconds = 0;
+    for task in tasks {
+        let path = task
+            .map_err(|error| error.to_string())?
+            .path()
+            .join("schedstat");
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+        let figure = text
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.parse::<u64>().ok());
+        nanoseconds += figure.ok_or_else(|| format!("no time in {}", path.display()))?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// Memory of a process, in KiB.
