@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tests::beside::wait_until;
 use tests::{BOUND, Distribution, Outcome, ensure, python, rounds_asked, skip, tell};
 
-use pair::RedisPair;
+use pair::{Change, RedisPair};
 use writer::{Ack, WRITERS, Writers};
 
 /// How many writes are acknowledged before a fault, and after it.
@@ -133,24 +133,66 @@ fn faults_of_a_pair_of_redis() {
         return skip(&format!("Redis as a pair: {why}"));
     }
     let rounds = rounds_asked().unwrap_or(1);
-    let mut pair = RedisPair::start(None).expect("the pair starts");
+    let mut pair = RedisPair::start(Change::default()).expect("the pair starts");
     redis_cli_is_served(&pair).expect("redis-cli is served by the active one alone");
-    let mut table = vec![
-        "| fault | n | without an acknowledged write, ms: median | greatest | acknowledged | lost | most in one |".to_owned(),
-        "|---|--:|--:|--:|--:|--:|--:|".to_owned(),
-    ];
+    let mut table = heading("fault");
     for fault in Fault::ALL {
-        let mut measured = Measured::default();
-        for round in 0..rounds {
-            let prefix = format!("{fault:?}:{round}");
-            let done = one_fault(&mut pair, fault, &prefix, &mut measured);
-            if let Err(why) = done {
-                panic!("{}, round {round}: {why}", fault.name());
-            }
-        }
-        table.push(measured.row(fault));
+        table.push(measure(&mut pair, fault, rounds).row(fault.name()));
     }
     tell(&table.join("\n"));
+}
+
+/// How long clients of Redis wait after a kill of the whole active side, by the heartbeat of the pair.
+#[test]
+fn failovers_of_a_pair_of_redis() {
+    if let Err(why) = needed() {
+        return skip(&format!("failovers of Redis: {why}"));
+    }
+    let asked = rounds_asked();
+    let mut table = heading("kill -9 of the whole active side");
+    for (heartbeat, proof_of_death) in [(1000, false), (1000, true), (100, false), (100, true)] {
+        // Where nobody asks how long it takes, one of them shows that it works.
+        if asked.is_none() && (heartbeat, proof_of_death) != (100, true) {
+            continue;
+        }
+        let mut pair = RedisPair::start(Change {
+            heartbeat: Some(Duration::from_millis(heartbeat)),
+            proof_of_death,
+            limit: None,
+        })
+        .expect("the pair starts");
+        let measured = measure(&mut pair, Fault::KillAll, asked.unwrap_or(1));
+        let proof = if proof_of_death {
+            ", proof of death"
+        } else {
+            ""
+        };
+        table.push(measured.row(&format!("heartbeat {heartbeat} ms{proof}")));
+    }
+    tell(&table.join("\n"));
+}
+
+/// Does a fault so often.
+fn measure(pair: &mut RedisPair, fault: Fault, rounds: usize) -> Measured {
+    let mut measured = Measured::default();
+    for round in 0..rounds {
+        let prefix = format!("{fault:?}:{round}");
+        if let Err(why) = one_fault(pair, fault, &prefix, &mut measured) {
+            panic!("{}, round {round}: {why}", fault.name());
+        }
+    }
+    measured
+}
+
+/// The head of a table, whose rows are [`Measured::row`].
+fn heading(what: &str) -> Vec<String> {
+    vec![
+        format!(
+            "| {what} | n | without an acknowledged write, ms: least | median | p90 | greatest \
+             | acknowledged | lost | most in one |"
+        ),
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|".to_owned(),
+    ]
 }
 
 #[test]
@@ -158,19 +200,24 @@ fn newer_data_never_give_way_to_older_ones() {
     if let Err(why) = needed() {
         return skip(&format!("which data of Redis are served: {why}"));
     }
-    let mut pair = RedisPair::start(Some(LIMIT.as_secs())).expect("the pair starts");
+    let limited = Change {
+        limit: Some(LIMIT.as_secs()),
+        ..Change::default()
+    };
+    let mut pair = RedisPair::start(limited).expect("the pair starts");
     data::newer_data_are_served(&mut pair).expect("the newer data are served");
     data::an_old_copy_is_not_served(&mut pair, LIMIT).expect("an old copy is not served");
 }
 
 impl Measured {
-    fn row(&self, fault: Fault) -> String {
+    fn row(&self, what: &str) -> String {
         let ms = |percent| self.without_service.percentile(percent).as_millis();
         format!(
-            "| {} | {} | {} | {} | {} | {} | {} |",
-            fault.name(),
+            "| {what} | {} | {} | {} | {} | {} | {} | {} | {} |",
             self.lost.len(),
+            ms(0),
             ms(50),
+            ms(90),
             ms(100),
             self.acknowledged,
             self.lost.iter().sum::<usize>(),

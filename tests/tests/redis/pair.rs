@@ -4,26 +4,44 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tests::beside::wait_until;
 use tests::{BOUND, Beside, Outcome, Process, ensure};
+
+/// What is other than in the files of the example.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Change {
+    /// How many seconds of writes may be missing.
+    pub(crate) limit: Option<u64>,
+    pub(crate) heartbeat: Option<Duration>,
+    /// A side that refuses is taken for dead at once.
+    pub(crate) proof_of_death: bool,
+}
 
 /// What the files of the example have for this machine's, and what stands here in its place.
 struct Place {
     folder: PathBuf,
     addresses: [String; 2],
-    limit: Option<u64>,
+    change: Change,
 }
 
 impl Place {
     fn put_into(&self, text: &str) -> String {
         let text = text.replace("/tmp/pair", &self.folder.display().to_string());
-        let text = match self.limit {
-            Some(limit) => text.replace("limit=30", &format!("limit={limit}")),
-            None => text,
-        };
+        let mut changes = Vec::new();
+        if let Some(limit) = self.change.limit {
+            changes.push(("limit=30", format!("limit={limit}")));
+        }
+        if let Some(heartbeat) = self.change.heartbeat {
+            let heartbeat = format!("heartbeat_ms = {}", heartbeat.as_millis());
+            changes.push(("heartbeat_ms = 500", heartbeat));
+        }
         let [one, two] = &self.addresses;
-        text.replace("127.0.0.1", one).replace("127.0.0.2", two)
+        changes.push(("127.0.0.1", one.clone()));
+        changes.push(("127.0.0.2", two.clone()));
+        let put = |text: String, (old, new): &(&str, String)| text.replace(old, new);
+        changes.iter().fold(text, put)
     }
 }
 
@@ -43,30 +61,32 @@ pub(crate) struct Side {
     name: &'static str,
     address: String,
     folder: PathBuf,
+    /// What its configuration says of that, more than the example's.
+    proof_of_death: Option<String>,
     node: Option<Beside>,
 }
 
 impl RedisPair {
-    /// Starts both and waits until the second is a copy of the first. In the script, `limit` replaces how many
-    /// seconds of writes may be missing.
-    pub(crate) fn start(limit: Option<u64>) -> Outcome<Self> {
+    /// Starts both and waits until the second is a copy of the first.
+    pub(crate) fn start(change: Change) -> Outcome<Self> {
         let one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
         let place = Place {
             folder: folder.path().to_owned(),
             addresses: two_addresses(),
-            limit,
+            change,
         };
         place_files(&place)?;
-        let [one, two] = place.addresses.clone();
-        let side = |name, address| Side {
+        let [one, two] = &place.addresses;
+        let side = |name, address: &String, peer: &String| Side {
             name,
-            address,
+            address: address.clone(),
             folder: place.folder.clone(),
+            proof_of_death: change.proof_of_death.then(|| proof_of_death(peer)),
             node: None,
         };
         let mut pair = Self {
-            sides: [side("one", one), side("two", two)],
+            sides: [side("one", one, two), side("two", two, one)],
             _one: one_at_a_time,
             _folder: folder,
         };
@@ -115,7 +135,8 @@ impl RedisPair {
 impl Side {
     pub(crate) fn start(&mut self) -> Outcome<()> {
         let file = self.folder.join(format!("redis/{}.toml", self.name));
-        let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        let mut text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        text.extend(self.proof_of_death.as_deref());
         self.node = None;
         self.node = Some(Beside::start_in(&self.folder, self.name, &text)?);
         Ok(())
@@ -181,6 +202,10 @@ fn redis_cli(address: &str, port: &str, command: &[&str]) -> Outcome<String> {
     let status = asked.wait_exit(BOUND)?;
     ensure(status.success(), || asked.describe("failed"))?;
     Ok(asked.stdout().text())
+}
+
+fn proof_of_death(peer: &str) -> String {
+    format!("\n[proof_of_death]\npeer_frontends = [\"tcp://{peer}:6379\"]\n")
 }
 
 /// Two addresses of the loopback that no other process has, so that the ports can be those of the example.
