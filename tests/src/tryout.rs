@@ -102,8 +102,17 @@ impl TryOut {
     ///
     /// When there is no such file.
     pub fn start(&self, config: &str) -> Outcome<Beside> {
+        self.start_with(config, "")
+    }
+
+    /// Starts the node of a configuration with `more` at its end.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file.
+    pub fn start_with(&self, config: &str, more: &str) -> Outcome<Beside> {
         let path = self.path().join(config);
-        let text = read(&path)?;
+        let text = read(&path)? + more;
         let name = config.trim_end_matches(".toml").replace('/', "-");
         Beside::start_in(self.path(), &name, &text)
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, getuid};
 use tests::beside::{Relative, wait_until};
 use tests::{
-    BOUND, Beside, Outcome, Process, TryOut, ensure, python, rounds_asked, second_address, skip,
-    steady, tell,
+    BOUND, Beside, Distribution, Outcome, Process, TryOut, ensure, python, rounds_asked,
+    second_address, skip, steady, tell,
 };
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -21,12 +21,12 @@ const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 /// So many connections in a row must be let in.
 const CONNECTIONS: usize = 20;
 
-fn try_out() -> Outcome<Option<TryOut>> {
+fn try_out(heartbeat: Duration) -> Outcome<Option<TryOut>> {
     if !Path::new(PROGRAMS).join("initdb").exists() {
         skip(&format!("there is no PostgreSQL in {PROGRAMS}"));
         return Ok(None);
     }
-    let place = TryOut::new("postgres", &PORTS, HEARTBEAT)?;
+    let place = TryOut::new("postgres", &PORTS, heartbeat)?;
     if getuid().is_root() {
         for name in NAMES {
             place.folder_of("postgres", name)?;
@@ -35,12 +35,55 @@ fn try_out() -> Outcome<Option<TryOut>> {
     Ok(Some(place))
 }
 
-/// A fault, and what came of it.
+/// What came of a fault.
 struct Found {
-    what: &'static str,
     took: Duration,
     lost: usize,
-    acknowledged: usize,
+}
+
+/// What came of all faults of a kind.
+#[derive(Default)]
+struct Sum {
+    took: Distribution,
+    lost: usize,
+    most: usize,
+}
+
+/// What came of all faults, in the order in which they first were.
+#[derive(Default)]
+struct Table(Vec<(String, Sum)>);
+
+impl Table {
+    fn add(&mut self, what: &str, found: &Found) {
+        if !self.0.iter().any(|(name, _)| name == what) {
+            self.0.push((what.to_owned(), Sum::default()));
+        }
+        let sums = self.0.iter_mut().filter(|(name, _)| name == what);
+        for (_, sum) in sums {
+            sum.took.add(found.took);
+            sum.lost += found.lost;
+            sum.most = sum.most.max(found.lost);
+        }
+    }
+
+    fn tell(&self) {
+        let mut table =
+            "| | n | to the next acknowledged row, ms: least | median | p90 | greatest | lost | most in one |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|"
+                .to_owned();
+        for (what, sum) in &self.0 {
+            let ms = |percent| sum.took.percentile(percent).as_millis();
+            let times = [0, 50, 90, 100].map(|percent| ms(percent).to_string());
+            table += &format!(
+                "\n| {what} | {} | {} | {} | {} |",
+                sum.took.count(),
+                times.join(" | "),
+                sum.lost,
+                sum.most
+            );
+        }
+        tell(&table);
+    }
 }
 
 /// A pair, a client that writes, and a place for what the servers keep.
@@ -50,17 +93,21 @@ struct Database {
     nodes: [Option<Beside>; 2],
     place: TryOut,
     active: usize,
+    proof_of_death: bool,
+    table: Table,
     /// Acknowledged rows that were found missing, and counted.
     missed: BTreeSet<u64>,
 }
 
 impl Database {
-    fn start(place: TryOut) -> Outcome<Self> {
+    fn start(place: TryOut, proof_of_death: bool) -> Outcome<Self> {
         let mut this = Self {
             writer: None,
             nodes: [None, None],
             place,
             active: 0,
+            proof_of_death,
+            table: Table::default(),
             missed: BTreeSet::new(),
         };
         this.script("setup-first.sh", 0)?;
@@ -68,18 +115,24 @@ impl Database {
         this.is_well(0)?;
         this.script("setup-second.sh", 1)?;
         this.start_node(1)?;
-        this.node(0)?.wait_state("active")?;
-        this.node(1)?.wait_state("passive")?;
-        this.is_well(1)?;
-        this.is_open(0)?;
+        // The first one hands over if its hook finds the second one's server still on its way.
+        let mut settled = None;
+        let is_settled = || {
+            settled = (0..2).find(|one| this.is_settled(*one));
+            settled.is_some()
+        };
+        let waited = wait_until(BOUND, is_settled);
+        waited.map_err(|why| this.explain(&format!("not settled: {why}")))?;
+        this.active = settled.unwrap_or_default();
+        let active = this.active;
         for statement in [
             "create role app login password 'app'",
             "create database app owner app",
         ] {
-            this.as_superuser(0, "postgres", statement)?;
+            this.as_superuser(active, "postgres", statement)?;
         }
         this.as_superuser(
-            0,
+            active,
             "app",
             "create table rows (n bigint primary key); alter table rows owner to app",
         )?;
@@ -93,7 +146,14 @@ impl Database {
 
     fn start_node(&mut self, index: usize) -> Outcome<()> {
         let file = format!("postgres/{}.toml", NAMES[index]);
-        self.nodes[index] = Some(self.place.start(&file)?);
+        let peer = ["127.0.0.2:5432", "127.0.0.1:5432"][index];
+        let proof = format!("\n[proof_of_death]\npeer_frontends = [\"tcp://{peer}\"]\n");
+        let more = if self.proof_of_death {
+            self.place.adapt(&proof)
+        } else {
+            String::new()
+        };
+        self.nodes[index] = Some(self.place.start_with(&file, &more)?);
         Ok(())
     }
 
@@ -125,16 +185,18 @@ impl Database {
         wait_until(BOUND, is_well).map_err(|why| self.explain(&format!("not well: {why}")))
     }
 
+    /// Whether this one serves, and the other one stands by with all that it has.
+    fn is_settled(&self, index: usize) -> bool {
+        let [this, other] = [index, 1 - index].map(|index| self.nodes[index].as_ref());
+        this.is_some_and(lets_in)
+            && other.is_some_and(|node| node.state().as_deref() == Some("passive"))
+            && matches!(self.run_script("check.sh", 1 - index), Ok((true, _)))
+    }
+
     /// Waits until a node lets clients in.
     fn is_open(&self, index: usize) -> Outcome<()> {
         let node = self.node(index)?;
-        let is_open = || {
-            let lines = node.process().stdout().all();
-            let gates = lines.iter().rev();
-            let mut gates = gates.filter_map(|line| line.text.strip_prefix("gate="));
-            gates.next() == Some("open")
-        };
-        wait_until(BOUND, is_open).map_err(|why| node.process().describe(&format!("closed: {why}")))
+        wait_until(BOUND, || lets_in(node)).map_err(|why| self.explain(&format!("closed: {why}")))
     }
 
     fn as_superuser(&self, index: usize, database: &str, statement: &str) -> Outcome<String> {
@@ -235,7 +297,7 @@ impl Database {
     /// Does something to the active side, after which `next` is the active one, and counts what was lost.
     fn fault(
         &mut self,
-        what: &'static str,
+        what: &str,
         next: usize,
         mut strike: impl FnMut(&mut Self) -> Outcome<()>,
     ) -> Outcome<Found> {
@@ -257,16 +319,8 @@ impl Database {
         let missing: BTreeSet<u64> = told.difference(&kept).copied().collect();
         let lost = missing.difference(&self.missed).count();
         self.missed.extend(missing);
-        let found = Found {
-            what,
-            took,
-            lost,
-            acknowledged: told.len(),
-        };
-        tell(&format!(
-            "{}: next row after {:.0?}, lost {} of {} acknowledged rows",
-            found.what, found.took, found.lost, found.acknowledged
-        ));
+        let found = Found { took, lost };
+        self.table.add(what, &found);
         Ok(found)
     }
 
@@ -361,7 +415,7 @@ impl Database {
     }
 
     /// The active side does not run for a while, or only its bstar; the other one takes over meanwhile.
-    fn stall(&mut self, what: &'static str, whole: bool) -> Outcome<()> {
+    fn stall(&mut self, what: &str, whole: bool) -> Outcome<()> {
         let from = self.active;
         self.fault(what, 1 - from, |this| {
             let node = this.node(from)?;
@@ -396,6 +450,14 @@ impl Database {
     }
 }
 
+/// Whether a node lets clients in, by what it said last of that.
+fn lets_in(node: &Beside) -> bool {
+    let lines = node.process().stdout().all();
+    let gates = lines.iter().rev();
+    let mut gates = gates.filter_map(|line| line.text.strip_prefix("gate="));
+    gates.next() == Some("open")
+}
+
 /// The process of a standby that receives what the primary writes.
 fn receiver(node: &Beside) -> Outcome<Relative> {
     let is_receiver = |relative: &Relative| {
@@ -423,10 +485,10 @@ fn rows_through_every_fault() -> Outcome<()> {
 }
 
 fn every_fault() -> Outcome<()> {
-    let Some(place) = try_out()? else {
+    let Some(place) = try_out(HEARTBEAT)? else {
         return Ok(());
     };
-    let mut database = Database::start(place)?;
+    let mut database = Database::start(place, false)?;
     database.lets_in()?;
     if !database.start_writer()? {
         return Ok(());
@@ -442,6 +504,40 @@ fn every_fault() -> Outcome<()> {
         database.stall("SIGSTOP of the active side", true)?;
         database.stall("SIGSTOP of the active bstar", false)?;
     }
+    database.table.tell();
+    Ok(())
+}
+
+/// How long a client waits after a kill of the whole active side, by the heartbeat of the pair.
+#[test]
+fn failovers_by_heartbeat() -> Outcome<()> {
+    let asked = rounds_asked();
+    let mut table = Table::default();
+    for (heartbeat, proof_of_death) in [(1000, false), (1000, true), (100, false), (100, true)] {
+        // Where nobody asks how long it takes, one of them shows that it works.
+        if asked.is_none() && (heartbeat, proof_of_death) != (100, true) {
+            continue;
+        }
+        let Some(place) = try_out(Duration::from_millis(heartbeat))? else {
+            return Ok(());
+        };
+        let mut database = Database::start(place, proof_of_death)?;
+        if !database.start_writer()? {
+            return Ok(());
+        }
+        for _ in 0..asked.unwrap_or(1) {
+            database.kill_side()?;
+        }
+        let proof = if proof_of_death {
+            ", proof of death"
+        } else {
+            ""
+        };
+        let sums = std::mem::take(&mut database.table.0).into_iter();
+        let named = sums.map(|(what, sum)| (format!("{what}, {heartbeat} ms{proof}"), sum));
+        table.0.extend(named);
+    }
+    table.tell();
     Ok(())
 }
 
@@ -451,7 +547,7 @@ fn the_page_can_be_followed() -> Outcome<()> {
         skip("only root becomes the user postgres, as the page does");
         return Ok(());
     }
-    let Some(place) = try_out()? else {
+    let Some(place) = try_out(HEARTBEAT)? else {
         return Ok(());
     };
     let page = Process::spawn(
