@@ -57,6 +57,7 @@ impl FrontArgs {
             connect_timeout: Duration::from_secs(5),
             idle_timeout: self.idle_timeout_ms,
             max_connections: self.max_connections,
+            max_connections_given: true,
             proxy_protocol: self.proxy_protocol,
         };
         let ends = FrontEnds::start(&[config], &[], node.clone(), Box::new(|_| {}))?;

@@ -54,6 +54,7 @@ fn tcp(mut fields: Fields, names: &mut Names, places: &mut Places) -> Checked<(T
     let server = fields.need("server")?;
     let address = listen.parsed(to_listen)?;
     let idle = fields.millis("idle_timeout_ms", 0, 0)?;
+    let max_connections = fields.optional("max_connections", limit)?;
     let config = TcpConfig {
         name: names.take(&mut fields, &address.to_string())?,
         listen: address,
@@ -63,7 +64,8 @@ fn tcp(mut fields: Fields, names: &mut Names, places: &mut Places) -> Checked<(T
         })?,
         connect_timeout: fields.millis("connect_timeout_ms", CONNECT_TIMEOUT_MS, 1)?,
         idle_timeout: (idle > Duration::ZERO).then_some(idle),
-        max_connections: fields.read("max_connections", MAX_CONNECTIONS, limit)?,
+        max_connections: max_connections.unwrap_or(MAX_CONNECTIONS),
+        max_connections_given: max_connections.is_some(),
         proxy_protocol: fields.read("proxy_protocol", false, Given::switch)?,
     };
     places.listen(address.into(), listen.site)?;

@@ -237,7 +237,7 @@ pub(super) static KEYS: &[Key] = &[
         "Milliseconds in which the server must accept a connection"),
     listed(Section::Tcp, "idle_timeout_ms", ("MS", "3600000"), "0, never",
         "Milliseconds without a byte in either direction after which a connection ends"),
-    listed(Section::Tcp, "max_connections", ("N", "10000"), "10000",
+    listed(Section::Tcp, "max_connections", ("N", "10000"), "10000, fewer with fewer descriptors",
         "Clients at once"),
     listed(Section::Tcp, "proxy_protocol", ("BOOL", "true"), "false",
         "Tell the server the client's address by the PROXY protocol, version 2"),

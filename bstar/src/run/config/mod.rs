@@ -97,6 +97,8 @@ pub(crate) struct TcpConfig {
     pub(crate) idle_timeout: Option<Duration>,
     /// At once. Further ones wait in the system's queue.
     pub(crate) max_connections: usize,
+    /// Somebody said so many; else fewer will do where there are fewer descriptors.
+    pub(crate) max_connections_given: bool,
     /// Whether the server is told the client's address by a header of the PROXY protocol, version 2.
     pub(crate) proxy_protocol: bool,
 }

@@ -211,9 +211,11 @@ fn what_the_file_says_is_what_is_run() {
     };
     assert_eq!(web.server.to_string(), "127.0.0.1:8000");
     assert_eq!((web.vote, web.max_connections), (Vote::Connect, 20));
+    assert!(web.max_connections_given);
     assert_eq!(web.idle_timeout, Some(millis(60000)));
     assert_eq!(second.name, "0.0.0.0:8081");
     assert_eq!((second.vote, second.idle_timeout), (Vote::Data, None));
+    assert!(!second.max_connections_given);
     assert_eq!(config.server.environment["A"], "b=c");
     let hooks = &config.hooks;
     assert_eq!(hooks.before_active[0].command, ["sh", "-c", "exit 0"]);

@@ -1,5 +1,6 @@
 //! Front ends: on a thread and a reactor of their own, so that no traffic keeps a heartbeat waiting.
 
+mod room;
 mod tcp;
 mod thread;
 mod zmq;

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use reactor::{ErrorPolicy, Reactor, SourceKey};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::room::make_room;
 use super::tcp::TcpFront;
 use super::zmq::ZmqFront;
 use super::{FrontCounts, FrontError, FrontEvent, FrontView, Gate, Plane};
@@ -18,8 +18,6 @@ use crate::server::Handle;
 
 /// How long [`FrontEnds::end`] waits for the thread.
 const END_WITHIN: Duration = Duration::from_secs(2);
-/// Descriptors for all but clients and their servers.
-const OTHER_DESCRIPTORS: u64 = 1024;
 
 /// All front ends, on a thread of their own. When dropped they end without being waited for.
 pub(crate) struct FrontEnds {
@@ -57,7 +55,7 @@ impl FrontEnds {
         node: Handle,
         tell: Box<dyn FnMut(FrontEvent) + Send>,
     ) -> Result<FrontEnds, FrontError> {
-        make_room(tcp);
+        let limits = make_room(tcp);
         let mut views = Vec::new();
         let mut view = |name: &str| {
             let counts = Arc::new(FrontCounts::default());
@@ -69,8 +67,12 @@ impl FrontEnds {
         };
         let mut fronts = Opened::default();
         let mut endpoints = Vec::new();
-        for config in tcp {
-            let front = TcpFront::open(config, view(&config.name))?;
+        for (config, max_connections) in tcp.iter().zip(limits) {
+            let config = TcpConfig {
+                max_connections,
+                ..config.clone()
+            };
+            let front = TcpFront::open(&config, view(&config.name))?;
             endpoints.push(front.address().to_string());
             fronts.tcp.push((config.name.clone(), front));
         }
@@ -214,29 +216,6 @@ fn tell_of_all(
             tell(event);
         }
     })
-}
-
-/// Lets this process have as many descriptors as its clients may need, as far as it may.
-fn make_room(tcp: &[TcpConfig]) {
-    let clients: u64 = tcp.iter().map(|front| front.max_connections as u64).sum();
-    let needed = clients.saturating_mul(2).saturating_add(OTHER_DESCRIPTORS);
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let Some(now) = current.filter(|now| *now < needed) else {
-        return;
-    };
-    let allowed = maximum.map_or(needed, |maximum| maximum.min(needed));
-    let wanted = Rlimit {
-        current: Some(allowed),
-        maximum,
-    };
-    let room = setrlimit(Resource::Nofile, wanted).map_or(now, |()| allowed);
-    if room < needed {
-        tracing::warn!(
-            room,
-            needed,
-            "max_connections is more than this process may have descriptors for; raise its limit (ulimit -n, LimitNOFILE)"
-        );
-    }
 }
 
 fn give_up(why: &str) -> ! {

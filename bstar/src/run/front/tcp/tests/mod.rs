@@ -180,6 +180,7 @@ fn config(server: SocketAddr) -> TcpConfig {
         connect_timeout: BOUND,
         idle_timeout: None,
         max_connections: 1000,
+        max_connections_given: true,
         proxy_protocol: false,
     }
 }
