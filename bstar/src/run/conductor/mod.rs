@@ -89,7 +89,8 @@ pub(crate) enum Output {
     ForgetHealth,
     CastVote,
     AnswerOffer(Offer, Result<(), String>),
-    Fit(bool),
+    /// Whether it can serve, or why not.
+    Fit(Result<(), &'static str>),
     /// From here on a switchover waits until it is released.
     HoldSwitchover,
     ReleaseSwitchover,
@@ -483,8 +484,8 @@ impl Conductor {
             self.put(Output::HoldSwitchover);
         }
         let fit = self.fit_wanted();
-        if fit != self.fit {
-            self.fit = fit;
+        if fit.is_ok() != self.fit {
+            self.fit = fit.is_ok();
             self.put(Output::Fit(fit));
         }
     }
@@ -656,12 +657,12 @@ impl Conductor {
         }
     }
 
-    fn fit_wanted(&self) -> bool {
+    fn fit_wanted(&self) -> Result<(), &'static str> {
         let forgiven = self.settings.vote_when_unhealthy
             && !self.is_active()
             && self.given_up_until.is_none()
             && self.stop == Stop::Not;
-        forgiven || self.unfit().is_none()
+        self.unfit().filter(|_| !forgiven).map_or(Ok(()), Err)
     }
 
     /// Why this node cannot serve.

@@ -9,6 +9,8 @@ struct Bench {
     now: Instant,
     gate: Gate,
     fit: bool,
+    /// Why it was unfit last.
+    why: &'static str,
     /// Hooks that run.
     running: Option<HookKind>,
     /// All that was put out and is not the gate or the fitness, in short.
@@ -36,6 +38,7 @@ impl Bench {
             now,
             gate: Gate::Closed,
             fit: true,
+            why: "",
             running: None,
             log: Vec::new(),
             epoch: 0,
@@ -49,7 +52,10 @@ impl Bench {
         while let Some(output) = self.conductor.poll_output() {
             match output {
                 Output::Gate(gate) => self.gate = gate,
-                Output::Fit(fit) => self.fit = fit,
+                Output::Fit(fit) => {
+                    self.fit = fit.is_ok();
+                    self.why = fit.err().unwrap_or(self.why);
+                }
                 Output::RunHooks { kind, .. } => {
                     assert_eq!(self.running.replace(kind), None, "one at a time");
                     self.log.push(kind.to_string());
@@ -325,6 +331,7 @@ fn an_active_whose_hook_fails_is_unfit_and_tries_again() {
     bench.end_hooks(HookKind::BeforeActive, Ok(()));
     bench.end_hooks(HookKind::OnActive, Err("no"));
     assert_eq!((bench.gate, bench.fit), (Gate::Closed, false));
+    assert_eq!(bench.why, "a hook failed");
     bench.pass(RETRY_AFTER);
     bench.end_hooks(HookKind::OnActive, Ok(()));
     assert_eq!((bench.gate, bench.fit), (Gate::Open, true));
