@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 pub use self::client::ClientArgs;
@@ -91,10 +91,22 @@ fn explain(error: &clap::Error) -> ExitCode {
             if let Some(tip) = tip {
                 line.push_str("; ");
                 line.push_str(tip);
+            } else if is_stray(error) && text.contains("[-- <COMMAND>") {
+                line.push_str("; the server's command goes after --");
+                if !text.contains("[FILE]") {
+                    line.push_str(", and a file after --config");
+                }
             }
             refuse_usage(&line.trim_start_matches("error: "))
         }
     }
+}
+
+/// Whether it is about a word, not a flag, where none is expected.
+fn is_stray(error: &clap::Error) -> bool {
+    let word = error.get(ContextKind::InvalidArg);
+    error.kind() == ErrorKind::UnknownArgument
+        && word.is_some_and(|word| !word.to_string().starts_with('-'))
 }
 
 /// Reads an endpoint to bind.

@@ -29,6 +29,9 @@ fn wrong_flags() {
     for (flags, line) in ALONE {
         check("check-config", flags, line);
     }
+    for (flags, line) in RUN_ALONE {
+        check("run", flags, line);
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -212,6 +215,12 @@ const ALONE: &[(&[&str], &str)] = &[
     ),
     (
         &["no-such-file.toml", "another"],
-        "error: unexpected argument 'another' found; --help tells more",
+        "error: unexpected argument 'another' found; the server's command goes after --; --help tells more",
     ),
 ];
+
+/// By themselves, where a file is no argument.
+const RUN_ALONE: &[(&[&str], &str)] = &[(
+    &["pair.toml"],
+    "error: unexpected argument 'pair.toml' found; the server's command goes after --, and a file after --config; --help tells more",
+)];
