@@ -301,7 +301,8 @@ impl Run {
             HealthEvent::Healthy => {
                 tracing::info!("the server is well");
                 self.supervisor.note_ready(scope.fresh_now());
-                self.board.change(|view| view.fault = None);
+                // That the server is well says nothing of the peer.
+                self.end_fault(|what| what != Fault::PeerSilent.name());
                 self.feed(scope, Input::Healthy);
             }
             HealthEvent::Unhealthy { check, why } => {
@@ -367,7 +368,17 @@ impl Run {
         env
     }
 
+    /// Shows no fault any more, if it is one of these.
+    fn end_fault(&self, is_over: impl FnOnce(&str) -> bool) {
+        self.board.change(|view| {
+            view.fault.take_if(|fault| is_over(&fault.what));
+        });
+    }
+
     fn hear_outlook(&mut self, outlook: Outlook, now: Instant) {
+        if outlook.peer_heard {
+            self.end_fault(|what| what == Fault::PeerSilent.name());
+        }
         self.unheard = match self.unheard {
             _ if outlook.peer_heard => None,
             None => Some(now),
