@@ -127,7 +127,12 @@ impl Beside {
         Ok(asked.stdout().text())
     }
 
-    fn control(&self) -> Outcome<String> {
+    /// The path of the control socket that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// When it names none.
+    pub fn control(&self) -> Outcome<String> {
         let text = fs::read_to_string(&self.config).map_err(|error| error.to_string())?;
         let mut named = text
             .lines()
