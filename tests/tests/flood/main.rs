@@ -29,6 +29,10 @@ const CROWD_OF_ALL: usize = 600;
 const TOO_MANY: usize = MAX_CONNECTIONS + 500;
 /// Clients of ZeroMQ that read no reply.
 const DEAF: usize = 16;
+const DEAF_PAUSE: Duration = Duration::from_millis(1);
+/// What all ask stands in one queue at their server, so a client that behaves waits for those before it: beside all
+/// other abuse the processors are to have time for them.
+const DEAF_PAUSE_OF_ALL: Duration = Duration::from_millis(20);
 /// Clients of ZeroMQ that do not finish a frame, and the bytes of it.
 const UNFINISHED: usize = 16;
 const UNFINISHED_BYTES: usize = 4 << 20;
@@ -105,7 +109,7 @@ impl Abuse {
             }
             Self::ZeromqNoise => zeromq::noise(zeromq)?,
             Self::ZeromqUnfinished => zeromq::unfinished(zeromq, UNFINISHED, UNFINISHED_BYTES)?,
-            Self::ZeromqDeaf => zeromq::deaf(zeromq, DEAF)?,
+            Self::ZeromqDeaf => zeromq::deaf(zeromq, DEAF, DEAF_PAUSE)?,
             Self::AllAtOnce => return all_at_once(site),
         }])
     }
@@ -142,7 +146,7 @@ fn all_at_once(site: &Site) -> Outcome<Vec<Task<String>>> {
         zeromq::noise(zeromq)?,
         zeromq::noise(&site.zeromq[1])?,
         zeromq::unfinished(zeromq, UNFINISHED, UNFINISHED_BYTES)?,
-        zeromq::deaf(zeromq, DEAF)?,
+        zeromq::deaf(zeromq, DEAF, DEAF_PAUSE_OF_ALL)?,
     ];
     for node in &site.nodes {
         floods.push(abuse::questions(node.control()?.into()));

@@ -14,8 +14,6 @@ use super::watch::Task;
 
 /// More than any front end takes.
 const OVERSIZED: u64 = 1 << 40;
-/// Between two rounds of requests.
-const ROUND_PAUSE: Duration = Duration::from_millis(1);
 
 /// Connections that say what is no ZMTP, or announce a frame that nobody takes; each is ended by the front end.
 pub(crate) fn noise(endpoint: &str) -> Outcome<Task<String>> {
@@ -54,8 +52,8 @@ pub(crate) fn unfinished(endpoint: &str, count: usize, bytes: usize) -> Outcome<
     ))
 }
 
-/// Clients that ask for much, as fast as they may, and read no reply.
-pub(crate) fn deaf(endpoint: &str, count: usize) -> Outcome<Task<String>> {
+/// Clients that ask for much, each once in every `pause`, and read no reply.
+pub(crate) fn deaf(endpoint: &str, count: usize, pause: Duration) -> Outcome<Task<String>> {
     let context = zmq::Context::new();
     let open = || -> zmq::Result<zmq::Socket> {
         let socket = context.socket(zmq::DEALER)?;
@@ -74,7 +72,7 @@ pub(crate) fn deaf(endpoint: &str, count: usize) -> Outcome<Task<String>> {
                 let said = socket.send_multipart([&[][..], &[ASK_MUCH]], zmq::DONTWAIT);
                 requests += u64::from(said.is_ok());
             }
-            thread::sleep(ROUND_PAUSE);
+            thread::sleep(pause);
         }
         Ok(format!("{count} clients, {requests} requests"))
     }))
