@@ -9,9 +9,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
 
 pub(crate) use self::thread::FrontEnds;
 use crate::server::Handle;
+
+/// A server that says nothing for so long, at a switchover, has answered what it was asked.
+const QUIET: Duration = Duration::from_millis(20);
+/// After so long one that goes on talking is cut short.
+const LONGEST_DRAIN: Duration = Duration::from_millis(250);
 
 /// Why front ends cannot begin. Nothing was begun.
 #[derive(Debug, thiserror::Error)]

@@ -33,7 +33,7 @@ use slab::Slab;
 use self::connection::{Connection, Side, Stage};
 use self::door::{Door, Entry, reset_at_close, stream_socket};
 use self::flow::{Means, unless_blocked};
-use super::{FrontCounts, FrontError, FrontEvent, Gate, Plane};
+use super::{FrontCounts, FrontError, FrontEvent, Gate, LONGEST_DRAIN, Plane, QUIET};
 use crate::run::config::{TcpConfig, Vote};
 
 /// Clients let in in one turn; then those who are in have theirs.
@@ -42,10 +42,6 @@ const ACCEPTS: usize = 64;
 const DOOR_PAUSE: Duration = Duration::from_millis(100);
 /// Before the node is asked again whether it serves, while the gate is open and clients wait.
 const ASK_PAUSE: Duration = Duration::from_millis(10);
-/// A server that says nothing for so long, at a switchover, has answered what it was asked.
-const QUIET: Duration = Duration::from_millis(20);
-/// After so long one that goes on talking is cut short.
-const LONGEST_DRAIN: Duration = Duration::from_millis(250);
 
 const DOOR: usize = usize::MAX;
 const DOOR_TIMER: usize = 0;

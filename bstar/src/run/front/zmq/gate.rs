@@ -5,17 +5,13 @@ use std::time::{Duration, Instant};
 use reactor::{BoxError, Interest, Scope, SocketBuilder, SocketKey};
 
 use super::{DEALER, Phase, REQUESTS_QUEUED, ZmqFront, with_family};
-use crate::run::front::{FrontEvent, Gate, Plane};
+use crate::run::front::{FrontEvent, Gate, LONGEST_DRAIN, Plane, QUIET};
 
 /// Replies that libzmq queues from the server, whose socket has but one queue for all clients and drops what finds
 /// no room in it.
 const ALL_REPLIES_QUEUED: u32 = 20_000;
 /// A server that was started is found within this.
 const RECONNECT: Duration = Duration::from_millis(20);
-/// The server has been quiet for so long, and owes no reply: nothing is under way.
-const QUIET: Duration = Duration::from_millis(20);
-/// However much it says, or owes.
-pub(super) const LONGEST_DRAIN: Duration = Duration::from_millis(250);
 /// What is held while the gate is open is looked at again so soon: the node may serve again, or there is a socket
 /// to be had.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);

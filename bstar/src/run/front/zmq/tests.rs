@@ -5,10 +5,9 @@ use std::thread::{self, JoinHandle};
 
 use reactor::{Builder, Handle as ReactorHandle};
 
-use super::gate::LONGEST_DRAIN;
 use super::*;
 use crate::client::{Client, Idempotent};
-use crate::run::front::FrontEvent;
+use crate::run::front::{FrontEvent, LONGEST_DRAIN};
 use crate::run::rig::{BOUND, Node, wait};
 
 const BOUND_MS: i32 = 20_000;
