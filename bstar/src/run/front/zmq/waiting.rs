@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use zmq::Message;
 
-/// What all that wait may hold together. The one that exceeds it is still taken, or a large one could never wait.
+/// What all that wait may hold together, with what a frame takes beside its bytes: a client may send any number of
+/// empty ones. The one that exceeds it is still taken, or a large one could never wait.
 pub(super) const MAX_BYTES: usize = 64 << 20;
 
 /// For how long one waits: longer than a server takes to start, and yet an end, since a client that asked so
@@ -45,7 +46,7 @@ impl Waiting {
 
     /// Adds one behind the others; the caller has seen that there is room.
     pub(super) fn push(&mut self, frames: Vec<Message>, now: Instant) {
-        let bytes = size(&frames);
+        let bytes = size(&frames) + size_of_val(&frames[..]);
         self.bytes += bytes;
         self.requests.push_back(Request {
             frames,
@@ -91,6 +92,16 @@ mod tests {
 
     fn request(bytes: usize) -> Vec<Message> {
         vec![Message::with_size(bytes)]
+    }
+
+    #[test]
+    fn frames_without_bytes_are_not_held_for_nothing() {
+        let mut waiting = Waiting::new(3);
+        let frames = std::iter::repeat_with(Message::new).take(MAX_BYTES / 64 + 1);
+        waiting.push(frames.collect(), Instant::now());
+        assert!(waiting.is_full());
+        waiting.pop();
+        assert!(!waiting.is_full());
     }
 
     #[test]
