@@ -196,11 +196,11 @@ impl ZmqFront {
                     .min()
             }
             Phase::Open => {
-                let look = !self.waiting.is_empty() && !self.awaits_room;
-                expiry
-                    .into_iter()
-                    .chain(look.then(|| now + LOOK_AGAIN))
-                    .min()
+                let looks = !self.waiting.is_empty() && !self.awaits_room;
+                // A look that is due is not put off by whatever happens until then, such as a further request.
+                let due = self.timer.and_then(|timer| scope.timer_deadline(timer));
+                let look = due.into_iter().chain([now + LOOK_AGAIN]).min();
+                expiry.into_iter().chain(look.filter(|_| looks)).min()
             }
             Phase::Draining { since, heard } => Some(self.drain_end(since, heard)),
         };

@@ -345,6 +345,33 @@ fn nothing_is_forwarded_while_the_node_may_not_serve_even_if_the_gate_is_open() 
 }
 
 #[test]
+fn who_goes_on_asking_does_not_keep_what_waits_from_the_server() {
+    const ENOUGH: u32 = 2_000;
+    let (node, peers) = (Node::start(), Peers(zmq::Context::new()));
+    let (server, endpoint) = peers.bind(zmq::ROUTER);
+    let front = Front::start(&node, &endpoint, 2 * ENOUGH as usize);
+    front.set_gates(&[Gate::Open]);
+    let client = peers.connect(zmq::DEALER, &front.endpoint);
+    // Requests that are under way all the time, each sooner than what waits is looked at.
+    let mut ask = |n: u32| {
+        send(&client, &[&n.to_string()]);
+        let next = Instant::now() + Duration::from_micros(200);
+        while Instant::now() < next {
+            thread::yield_now();
+        }
+    };
+    (0..100).for_each(&mut ask);
+    node.promote();
+    let mut asked = 100;
+    while server.poll(zmq::POLLIN, 0).unwrap() == 0 {
+        assert!(asked < ENOUGH, "all of them wait");
+        ask(asked);
+        asked += 1;
+    }
+    assert_eq!(texts(&server)[2..], ["0"]);
+}
+
+#[test]
 fn a_server_that_is_not_there_gets_what_waited_when_it_comes() {
     let peers = Peers(zmq::Context::new());
     let (socket, endpoint) = peers.bind(zmq::ROUTER);
