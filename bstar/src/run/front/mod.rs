@@ -98,6 +98,9 @@ pub(crate) enum FrontEvent {
 /// What all front ends share: the state of their reactor.
 pub(crate) struct Plane {
     pub(crate) gate: Gate,
+    /// How often the gate was set. A front end follows it once for each number that it finds here, also where the gate is
+    /// what it was: it may have been something else meanwhile.
+    pub(crate) settings: u64,
     /// How often the gate was closed. A front end that finds it open, and this number changed, missed that, and begins
     /// anew.
     pub(crate) closings: u64,
@@ -106,6 +109,16 @@ pub(crate) struct Plane {
     /// Tells the conductor. [`FrontEvent::Drained`] is told by every front end, each time that it is to drain, and reaches
     /// the conductor with the last of them.
     pub(crate) tell: Box<dyn FnMut(FrontEvent) + Send>,
+}
+
+impl Plane {
+    /// A front end says that its drain is over. Nobody hears of it where the gate was set since that drain began: if it is
+    /// to drain again, that one is told.
+    fn tell_drained(&mut self, setting: u64) {
+        if setting == self.settings {
+            (self.tell)(FrontEvent::Drained);
+        }
+    }
 }
 
 /// What one front end counts, for those who watch.

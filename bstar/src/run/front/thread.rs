@@ -88,6 +88,7 @@ impl FrontEnds {
         let undrained = Arc::new(AtomicUsize::new(0));
         let plane = Plane {
             gate: Gate::Closed,
+            settings: 0,
             closings: 0,
             node,
             tell: tell_of_all(tell, Arc::clone(&undrained)),
@@ -116,6 +117,7 @@ impl FrontEnds {
         let (fronts, undrained) = (Arc::clone(&self.fronts), Arc::clone(&self.undrained));
         let posted = self.reactor.post(move |plane, scope| {
             plane.gate = gate;
+            plane.settings += 1;
             plane.closings += u64::from(gate == Gate::Closed);
             undrained.store(fronts.len(), Ordering::Relaxed);
             let waker = scope.waker();
@@ -144,6 +146,14 @@ impl FrontEnds {
         if self.ended.recv_timeout(END_WITHIN) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("the front ends do not end");
         }
+    }
+}
+
+#[cfg(test)]
+impl FrontEnds {
+    /// Has their thread do this between two turns, or hang in it.
+    pub(super) fn interpose(&self, work: impl FnOnce() + Send + 'static) {
+        self.reactor.post(move |_, _| work()).unwrap();
     }
 }
 

@@ -59,7 +59,8 @@ pub(crate) struct TcpFront {
     means: Means,
     /// What it got when it was started.
     owned: Option<Owned>,
-    /// How often the gate had been closed when it last looked.
+    /// How often the gate had been set, and closed, when it followed last.
+    setting: u64,
     closings: u64,
     drain: Drain,
     door_timer: Option<TimerKey>,
@@ -113,6 +114,7 @@ impl TcpFront {
             connections: Slab::new(),
             means: Means::new(),
             owned: None,
+            setting: 0,
             closings: 0,
             drain: Drain::None,
             door_timer: None,
@@ -129,6 +131,11 @@ impl TcpFront {
     }
 
     fn on_gate(&mut self, plane: &mut Plane, scope: &mut Scope<Plane>) {
+        // It may be notified again of what it followed already, since it finds the latest each time.
+        if self.setting == plane.settings {
+            return;
+        }
+        self.setting = plane.settings;
         if self.closings != plane.closings {
             self.closings = plane.closings;
             self.reset_all(scope);
@@ -548,7 +555,7 @@ impl TcpFront {
 
     fn freeze(&mut self, plane: &mut Plane) {
         self.drain = Drain::Frozen;
-        (plane.tell)(FrontEvent::Drained);
+        plane.tell_drained(self.setting);
     }
 
     fn end_drain(&mut self, scope: &mut Scope<Plane>) {

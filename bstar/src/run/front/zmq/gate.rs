@@ -163,7 +163,7 @@ impl ZmqFront {
                         scope.set_interest(dealer, Interest::NONE)?;
                     }
                     self.phase = Phase::Drained;
-                    (plane.tell)(FrontEvent::Drained);
+                    plane.tell_drained(self.setting);
                 }
             }
         }

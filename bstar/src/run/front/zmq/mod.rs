@@ -32,7 +32,7 @@ use reactor::{
 use zmq::Message;
 
 use self::waiting::{Waiting, size};
-use super::{FrontCounts, Gate, Plane};
+use super::{FrontCounts, Plane};
 use crate::run::config::ZmqConfig;
 use crate::server::refusal;
 
@@ -62,6 +62,8 @@ pub(crate) struct ZmqFront {
     endpoint: String,
     dealer: Option<SocketKey>,
     phase: Phase,
+    /// How often the gate had been set, and closed, when it followed last.
+    setting: u64,
     closings: u64,
     waiting: Waiting,
     /// The oldest waits for room at the server, of which its socket tells.
@@ -97,17 +99,6 @@ enum Phase {
     Drained,
 }
 
-impl Phase {
-    fn is_of(self, gate: Gate) -> bool {
-        match self {
-            Phase::Closed => gate == Gate::Closed,
-            Phase::Voting { .. } => gate == Gate::Voting,
-            Phase::Open => gate == Gate::Open,
-            Phase::Draining { .. } | Phase::Drained => gate == Gate::Draining,
-        }
-    }
-}
-
 impl ZmqFront {
     /// Binds it. It has a context, and so an I/O thread, of its own.
     pub(crate) fn open(
@@ -131,6 +122,7 @@ impl ZmqFront {
             router: Router::Unregistered(router),
             dealer: None,
             phase: Phase::Closed,
+            setting: 0,
             closings: 0,
             waiting: Waiting::new(config.max_waiting),
             awaits_room: false,
@@ -169,7 +161,8 @@ impl Source<Plane> for ZmqFront {
             return Ok(());
         };
         // Whatever brought us here: by the old gate nothing is let through any more.
-        if !self.phase.is_of(plane.gate) || self.closings != plane.closings {
+        if self.setting != plane.settings {
+            self.setting = plane.settings;
             self.follow_gate(router, plane, scope)?;
         }
         match event {

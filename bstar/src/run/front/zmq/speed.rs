@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::tests::{Front, Peers};
 use super::*;
+use crate::run::front::Gate;
 use crate::run::rig::Node;
 
 const ROUNDS: usize = 5;

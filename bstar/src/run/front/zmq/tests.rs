@@ -7,7 +7,7 @@ use reactor::{Builder, Handle as ReactorHandle};
 
 use super::*;
 use crate::client::{Client, Idempotent};
-use crate::run::front::{FrontEvent, LONGEST_DRAIN};
+use crate::run::front::{FrontEvent, Gate, LONGEST_DRAIN};
 use crate::run::rig::{BOUND, Node, wait};
 
 const BOUND_MS: i32 = 20_000;
@@ -44,6 +44,7 @@ impl Front {
             started.send((reactor.handle(), source)).unwrap();
             let mut plane = Plane {
                 gate: Gate::Closed,
+                settings: 0,
                 closings: 0,
                 node,
                 tell: Box::new(move |event| {
@@ -71,6 +72,7 @@ impl Front {
         let set = move |plane: &mut Plane, _: &mut Scope<Plane>| {
             for gate in gates {
                 plane.gate = *gate;
+                plane.settings += 1;
                 plane.closings += u64::from(*gate == Gate::Closed);
             }
             waker.notify(source);
@@ -436,6 +438,15 @@ fn a_drain_waits_for_a_reply_hands_it_on_and_takes_nothing_new() {
     front.wait_for(FrontEvent::Drained);
     assert!(is_silent(&server));
     front.hears_nothing(FrontEvent::Drained);
+}
+
+#[test]
+fn each_drain_is_told_however_soon_it_follows_on_another() {
+    let (_node, front, _peers, _server) = open(zmq::ROUTER, 10);
+    for gates in [&[Gate::Draining][..], &[Gate::Open, Gate::Draining]] {
+        front.set_gates(gates);
+        front.wait_for(FrontEvent::Drained);
+    }
 }
 
 #[test]

@@ -215,6 +215,48 @@ fn a_drain_that_is_called_off_loses_nothing() {
 }
 
 #[test]
+fn a_drain_that_follows_at_once_on_another_gate_is_told_when_all_have_drained() {
+    let node = Node::active();
+    let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let configs = [0, 1].map(|n| config(servers[n].local_addr().unwrap()));
+    let (tell, events) = channel();
+    let tell = Box::new(move |event| {
+        let _ = tell.send(event);
+    });
+    let ends = FrontEnds::start(&configs, &[], node.handle.clone(), tell).unwrap();
+    ends.set_gate(Gate::Open);
+    wait("an open door", || {
+        !is_refused(ends.endpoints()[1].parse().unwrap())
+    });
+    // Who looked whether it is open.
+    drop(servers[1].accept().unwrap());
+    let mut client = bounded(TcpStream::connect(&ends.endpoints()[1]).unwrap());
+    let mut server = bounded(servers[1].accept().unwrap().0);
+    // The first has no clients. Both hear of the open gate when it has moved on.
+    let first = pause(&ends).begun();
+    ends.set_gate(Gate::Open);
+    let second = pause(&ends);
+    first.end();
+    let second = second.begun();
+    ends.set_gate(Gate::Draining);
+    second.end();
+    let event = loop {
+        say(&mut server, "a");
+        if let Ok(event) = events.recv_timeout(Duration::from_millis(2)) {
+            break event;
+        }
+    };
+    assert_eq!(event, FrontEvent::Drained);
+    say(&mut server, "b");
+    client.set_read_timeout(Some(MOMENT)).unwrap();
+    let mut heard = Vec::new();
+    let _ = client.read_to_end(&mut heard);
+    assert!(heard.iter().all(|byte| *byte == b'a'), "{heard:?}");
+    assert!(events.recv_timeout(MOMENT).is_err());
+    ends.end();
+}
+
+#[test]
 fn a_drain_is_told_when_all_front_ends_have_drained() {
     let node = Node::active();
     let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());

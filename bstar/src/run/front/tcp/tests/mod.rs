@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -169,6 +169,36 @@ impl Rig {
     fn expect_silence(&self) {
         assert!(self.events.recv_timeout(MOMENT).is_err());
     }
+}
+
+/// A moment in which the thread of the front ends does not run, as if the machine were paused or too busy.
+struct Pause {
+    begun: Receiver<()>,
+    end: Sender<()>,
+}
+
+impl Pause {
+    /// Waits until it has begun.
+    fn begun(self) -> Self {
+        self.begun.recv_timeout(BOUND).unwrap();
+        self
+    }
+
+    fn end(self) {
+        // It goes on as soon as nobody can tell it to.
+        drop(self.end);
+    }
+}
+
+fn pause(ends: &FrontEnds) -> Pause {
+    let (begin, begun) = channel();
+    let (end, ended) = channel::<()>();
+    ends.interpose(move || {
+        // Nobody waits for it to begin where one pause follows on another.
+        let _ = begin.send(());
+        let _ = ended.recv_timeout(BOUND);
+    });
+    Pause { begun, end }
 }
 
 fn config(server: SocketAddr) -> TcpConfig {
