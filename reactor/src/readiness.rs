@@ -77,8 +77,8 @@ pub struct Ready {
     /// A descriptor is in error; it is then readable and writable too, as far as these are of interest. Of a ZeroMQ
     /// socket: its context was terminated. Such a socket is reported once, and is good for nothing but removing.
     pub error: bool,
-    /// The end of what a descriptor has to read may be here already: a read that fills less than its buffer is then
-    /// not sure to be the last. Of use to those who are told of [edges](crate::Scope::own_edge_fd) only.
+    /// The end of what a descriptor has to read may be here already, or an urgent byte of TCP: a read that fills less
+    /// than its buffer is then not sure to be the last. Of use to those who are told of [edges](crate::Scope::own_edge_fd) only.
     pub ended: bool,
 }
 

@@ -65,16 +65,21 @@ impl Poll for MioPoll {
                     readable: event.is_readable() || event.is_read_closed() || error,
                     writable: event.is_writable() || event.is_write_closed() || error,
                     error,
-                    ended: event.is_read_closed() || error,
+                    ended: event.is_read_closed() || event.is_priority() || error,
                 },
             });
         }
         Ok(())
     }
 
-    /// mio knows nothing but edges, so that those who are armed anew are added in the same way.
     fn add_edge(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {
-        self.add_once(fd, token, interest)
+        let interest = translate(interest);
+        // An urgent byte cuts a read short, as the end does, though more may be there: who is told of edges is to know.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interest = interest | MioInterest::PRIORITY;
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&fd), MioToken(token.pack()), interest)
     }
 
     fn add_once(&mut self, fd: RawFd, token: Token, interest: Interest) -> io::Result<()> {

@@ -164,6 +164,21 @@ fn large_and_small_take_turns() {
 }
 
 #[test]
+fn what_follows_on_an_urgent_byte_is_handed_on() {
+    let rig = Rig::new(|_| {});
+    rig.ends.set_gate(Gate::Voting);
+    let mut client = rig.client();
+    // A read ends before the urgent byte, however much there is after it.
+    say(&mut client, "before");
+    send(&client, b"!", SendFlags::OOB).unwrap();
+    say(&mut client, "after");
+    rig.expect(FrontEvent::Vote);
+    rig.expect_silence();
+    rig.ends.set_gate(Gate::Open);
+    hears(&mut rig.accepted(), "beforeafter");
+}
+
+#[test]
 fn a_server_that_wants_it_is_told_the_client() {
     let rig = Rig::open(|config| config.proxy_protocol = true);
     let (mut client, mut server) = rig.pair();

@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use reactor::Reactor;
-use rustix::net::sockopt;
+use rustix::net::{SendFlags, send, sockopt};
 
 use crate::core::{Config, Role};
 use crate::run::config::{TcpConfig, Vote};
