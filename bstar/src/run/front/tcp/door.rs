@@ -7,8 +7,8 @@ use std::time::Duration;
 use reactor::{FdKey, Interest, Scope, SourceKey};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, Shutdown, SocketFlags, SocketType, accept_with, bind, getsockname, listen,
-    shutdown, socket_with, sockopt,
+    AddressFamily, Shutdown, SocketFlags, SocketType, accept_with, bind, getpeername, getsockname,
+    listen, shutdown, socket_with, sockopt,
 };
 
 use super::super::{FrontError, Plane};
@@ -198,8 +198,48 @@ pub(super) fn stream_socket(address: SocketAddr) -> Result<OwnedFd, Errno> {
     socket_with(family, SocketType::STREAM, flags, None)
 }
 
+/// Whether the system took the very port that nobody listens at for this end of the connection, which then is its own
+/// other end.
+pub(super) fn meets_itself(socket: impl AsFd, server: SocketAddr) -> bool {
+    let address = |of: rustix::net::SocketAddrAny| SocketAddr::try_from(of).ok();
+    let ours = getsockname(&socket).ok().and_then(address);
+    ours.is_some_and(|ours| {
+        ours.port() == server.port()
+            && getpeername(&socket).ok().flatten().and_then(address) == Some(ours)
+    })
+}
+
 /// Has the close of this socket break the connection, and drop what was not sent.
 pub(super) fn reset_at_close(socket: impl AsFd) {
     // Fails for one that is broken already.
     let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::connect;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_that_meets_itself_is_told_from_one_that_meets_another() {
+        let address =
+            |socket: &OwnedFd| SocketAddr::try_from(getsockname(socket).unwrap()).unwrap();
+        let own: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let alone = socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        );
+        let alone = alone.unwrap();
+        bind(&alone, &own).unwrap();
+        connect(&alone, &address(&alone)).unwrap();
+        assert!(meets_itself(&alone, address(&alone)));
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let other = std::net::TcpStream::connect(address).unwrap();
+        assert!(!meets_itself(other, address));
+    }
 }

@@ -31,7 +31,7 @@ use rustix::net::{RecvFlags, connect, getpeername, getsockname, recv, sockopt};
 use slab::Slab;
 
 use self::connection::{Connection, Side, Stage};
-use self::door::{Door, Entry, reset_at_close, stream_socket};
+use self::door::{Door, Entry, meets_itself, reset_at_close, stream_socket};
 use self::flow::{Means, unless_blocked};
 use super::{FrontCounts, FrontError, FrontEvent, Gate, LONGEST_DRAIN, Plane, QUIET};
 use crate::run::config::{TcpConfig, Vote};
@@ -361,6 +361,10 @@ impl TcpFront {
         index: usize,
         server: FdKey,
     ) {
+        let socket = scope.fd::<OwnedFd>(server);
+        if socket.is_some_and(|socket| meets_itself(socket, self.config.server)) {
+            return self.fail(scope, index, Errno::CONNREFUSED);
+        }
         self.warned = false;
         let Some(connection) = self.connections.get_mut(index) else {
             return;
