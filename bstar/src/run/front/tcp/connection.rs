@@ -91,6 +91,23 @@ impl Connection {
         pump(down, up, scope, (server, self.client), means)
     }
 
+    /// Hands on what is left of a server that takes nothing any more, as far as the client takes it at once; how many
+    /// bytes that were. Such a server may have said why. The end is not passed on, which would say that this is all.
+    pub(super) fn pump_last_words(
+        &mut self,
+        scope: &Scope<Plane>,
+        server: FdKey,
+        means: &mut Means,
+    ) -> usize {
+        self.down.arrived(true);
+        let ends = scope.fd::<OwnedFd>(server).zip(scope.fd(self.client));
+        let moved = ends.map(|(server, client): (_, &OwnedFd)| {
+            self.down.pump(server.as_fd(), client.as_fd(), means)
+        });
+        // Either of the two may be broken, which is why these are the last.
+        moved.and_then(Result::ok).map_or(0, |moved| moved.bytes)
+    }
+
     /// Whether both ends have said all.
     pub(super) fn is_done(&self) -> bool {
         self.up.is_done() && self.down.is_done()

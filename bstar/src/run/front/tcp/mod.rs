@@ -419,7 +419,16 @@ impl TcpFront {
         };
         let mut bytes = 0;
         if take {
-            let moved = connection.pump_up(scope, server, &mut self.means)?;
+            let moved = match connection.pump_up(scope, server, &mut self.means) {
+                Ok(moved) => moved,
+                Err(error) => {
+                    if give {
+                        let bytes = connection.pump_last_words(scope, server, &mut self.means);
+                        self.counts.bytes_out.fetch_add(bytes as u64, Relaxed);
+                    }
+                    return Err(error);
+                }
+            };
             self.counts.bytes_in.fetch_add(moved.bytes as u64, Relaxed);
             bytes += moved.bytes;
             if moved.unfinished {

@@ -215,6 +215,23 @@ fn a_drain_that_is_called_off_loses_nothing() {
 }
 
 #[test]
+fn last_words_are_handed_on_though_the_server_takes_nothing_any_more() {
+    let rig = Rig::open(|_| {});
+    let (mut client, mut server) = rig.pair();
+    rig.ends.set_gate(Gate::Draining);
+    rig.expect(FrontEvent::Drained);
+    // All of this is there when it goes on.
+    say(&mut client, "a question");
+    say(&mut server, "too many clients");
+    break_off(server);
+    rig.expect_silence();
+    rig.ends.set_gate(Gate::Open);
+    hears(&mut client, "too many clients");
+    is_reset(&mut client);
+    rig.wait_open(0);
+}
+
+#[test]
 fn a_drain_that_follows_at_once_on_another_gate_is_told_when_all_have_drained() {
     let node = Node::active();
     let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
