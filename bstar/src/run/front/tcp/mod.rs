@@ -332,19 +332,22 @@ impl TcpFront {
         let Some((owned, connection)) = self.owned.zip(self.connections.get_mut(index)) else {
             return Ok(());
         };
+        if self.config.proxy_protocol {
+            let client = scope.fd::<OwnedFd>(connection.client).ok_or(Errno::BADF)?;
+            let Ok(Some(theirs)) = getpeername(client) else {
+                // It left before it was let in, which is nothing that the server did.
+                self.close(scope, index, Close::Quiet);
+                return Ok(());
+            };
+            let header = proxy::header(theirs.try_into()?, getsockname(client)?.try_into()?);
+            connection.up.put_first(&header, &mut self.means);
+        }
         let address = self.config.server;
         let socket = stream_socket(address)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         match connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error),
-        }
-        if self.config.proxy_protocol {
-            let client = scope.fd::<OwnedFd>(connection.client).ok_or(Errno::BADF)?;
-            let theirs = getpeername(client)?.ok_or(Errno::NOTCONN)?.try_into()?;
-            let ours = getsockname(client)?.try_into()?;
-            let header = proxy::header(theirs, ours);
-            connection.up.put_first(&header, &mut self.means);
         }
         let tag = tag_of(index, Side::Server);
         let server = scope.own_edge_fd(owned.me, tag, socket);

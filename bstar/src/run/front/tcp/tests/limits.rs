@@ -91,6 +91,23 @@ fn idle_connections_end_and_busy_ones_do_not() {
 }
 
 #[test]
+fn a_client_that_left_before_it_was_let_in_says_nothing_of_the_server() {
+    let rig = Rig::open(|config| {
+        config.max_connections = 1;
+        config.proxy_protocol = true;
+    });
+    let (first, server) = rig.pair();
+    // It waits in the system's queue, and leaves from there.
+    break_off(rig.client());
+    drop((first, server));
+    wait("it to have come and gone", || {
+        rig.counts().accepted.load(Ordering::Relaxed) == 2
+    });
+    rig.wait_open(0);
+    assert_eq!(rig.counts().failed.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn who_says_nothing_while_votes_are_taken_is_dropped() {
     let rig = Rig::new(|config| config.connect_timeout = Duration::from_millis(50));
     rig.ends.set_gate(Gate::Voting);
