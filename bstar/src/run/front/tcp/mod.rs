@@ -42,6 +42,8 @@ const ACCEPTS: usize = 64;
 const DOOR_PAUSE: Duration = Duration::from_millis(100);
 /// Before the node is asked again whether it serves, while the gate is open and clients wait.
 const ASK_PAUSE: Duration = Duration::from_millis(10);
+/// How long a server is listened to once more that seems to have been silent for long enough.
+const LOOK: Duration = Duration::from_millis(1);
 
 const DOOR: usize = usize::MAX;
 const DOOR_TIMER: usize = 0;
@@ -88,6 +90,8 @@ enum Drain {
     Listening {
         heard: Instant,
         until: Instant,
+        /// It seems to be silent, and is listened to once more.
+        looks: bool,
     },
     /// Nothing leaves any more.
     Frozen,
@@ -538,7 +542,11 @@ impl TcpFront {
     fn begin_drain(&mut self, plane: &mut Plane, scope: &mut Scope<Plane>) {
         let now = scope.now();
         let until = now + LONGEST_DRAIN;
-        self.drain = Drain::Listening { heard: now, until };
+        self.drain = Drain::Listening {
+            heard: now,
+            until,
+            looks: false,
+        };
         let speaks = |(_, connection): (_, &Connection)| connection.server().is_some();
         if !self.connections.iter().any(speaks) {
             return self.freeze(plane);
@@ -553,20 +561,24 @@ impl TcpFront {
     }
 
     fn on_drain_timer(&mut self, plane: &mut Plane, scope: &mut Scope<Plane>) {
-        let Drain::Listening { heard, until } = self.drain else {
+        let Drain::Listening {
+            heard,
+            until,
+            looks,
+        } = &mut self.drain
+        else {
             return;
         };
-        let quiet_at = (heard + QUIET).min(until);
-        if scope.now() >= quiet_at {
+        let now = scope.now();
+        let quiet_at = (*heard + QUIET).min(*until);
+        let seems_over = now >= quiet_at;
+        if seems_over && *looks {
             return self.freeze(plane);
         }
-        arm(
-            &mut self.drain_timer,
-            scope,
-            self.owned,
-            DRAIN_TIMER,
-            quiet_at,
-        );
+        // Timers come before what is ready: after a pause of this program it may have been spoken to, and not listened.
+        *looks = seems_over;
+        let at = if seems_over { now + LOOK } else { quiet_at };
+        arm(&mut self.drain_timer, scope, self.owned, DRAIN_TIMER, at);
     }
 
     fn freeze(&mut self, plane: &mut Plane) {

@@ -1,5 +1,6 @@
 //! What each state of the gate does with clients.
 
+use super::super::super::QUIET;
 use super::*;
 
 #[test]
@@ -229,6 +230,29 @@ fn last_words_are_handed_on_though_the_server_takes_nothing_any_more() {
     hears(&mut client, "too many clients");
     is_reset(&mut client);
     rig.wait_open(0);
+}
+
+#[test]
+fn a_drain_does_not_take_a_pause_of_its_own_for_silence() {
+    loop {
+        let rig = Rig::open(|_| {});
+        let (mut client, mut server) = rig.pair();
+        say(&mut client, "question");
+        hears(&mut server, "question");
+        rig.ends.set_gate(Gate::Draining);
+        rig.wait_refused();
+        let pause = rig.pause().begun();
+        if rig.events.try_recv().is_ok() {
+            // It was over before it could be disturbed.
+            continue;
+        }
+        say(&mut server, "answer");
+        thread::sleep(2 * QUIET);
+        pause.end();
+        hears(&mut client, "answer");
+        rig.expect(FrontEvent::Drained);
+        return;
+    }
 }
 
 #[test]

@@ -162,6 +162,11 @@ impl Rig {
         wait("a refusal", || is_refused(self.address()));
     }
 
+    /// Has the front end's thread stand still from here on, until that is [over](Pause::end).
+    fn pause(&self) -> Pause {
+        pause(&self.ends)
+    }
+
     fn expect(&self, event: FrontEvent) {
         assert_eq!(self.events.recv_timeout(BOUND), Ok(event));
     }
