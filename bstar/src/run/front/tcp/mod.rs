@@ -42,6 +42,8 @@ const ACCEPTS: usize = 64;
 const DOOR_PAUSE: Duration = Duration::from_millis(100);
 /// Before the node is asked again whether it serves, while the gate is open and clients wait.
 const ASK_PAUSE: Duration = Duration::from_millis(10);
+/// A time-out that comes so much later than it was due came with a pause of this program, and begins anew.
+const LATE: Duration = Duration::from_millis(100);
 /// How long a server is listened to once more that seems to have been silent for long enough.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -476,10 +478,19 @@ impl TcpFront {
         }
     }
 
-    fn on_ticket(&mut self, scope: &mut Scope<Plane>, index: usize) {
+    fn on_ticket(&mut self, scope: &mut Scope<Plane>, index: usize, deadline: Instant) {
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
+        // This program did not run, and cannot say what it would have heard by then.
+        let late = scope.now() > deadline + LATE;
+        if late
+            && connection
+                .ticket
+                .is_some_and(|ticket| scope.reset_ticket(ticket))
+        {
+            return;
+        }
         connection.ticket = None;
         match connection.stage {
             Stage::Held { voted: true } => {}
@@ -616,8 +627,10 @@ impl Source<Plane> for TcpFront {
         match event {
             Event::Fd { tag: DOOR, .. } => self.accept_some(plane, scope),
             Event::Fd { tag, ready, .. } => self.on_ready(plane, scope, tag, ready),
-            Event::Ticket { about, .. } => {
-                self.on_ticket(scope, usize::try_from(about)?);
+            Event::Ticket {
+                about, deadline, ..
+            } => {
+                self.on_ticket(scope, usize::try_from(about)?, deadline);
             }
             Event::Timer { tag, .. } => match tag {
                 DOOR_TIMER => {

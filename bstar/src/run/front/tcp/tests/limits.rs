@@ -91,6 +91,22 @@ fn idle_connections_end_and_busy_ones_do_not() {
 }
 
 #[test]
+fn a_pause_of_the_machine_is_nobodys_idleness() {
+    let idle = Duration::from_millis(400);
+    let rig = Rig::open(|config| config.idle_timeout = Some(idle));
+    let (mut client, mut server) = rig.pair();
+    say(&mut client, "before");
+    hears(&mut server, "before");
+    let pause = rig.pause().begun();
+    say(&mut client, "meanwhile");
+    thread::sleep(2 * idle);
+    pause.end();
+    hears(&mut server, "meanwhile");
+    // And later, it ends by it all the same.
+    is_reset(&mut client);
+}
+
+#[test]
 fn a_client_that_left_before_it_was_let_in_says_nothing_of_the_server() {
     let rig = Rig::open(|config| {
         config.max_connections = 1;
