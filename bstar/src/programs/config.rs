@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, complain, init_traces, say};
+use super::{Failure, complain, init_traces, outlet, say};
 use crate::run::{ConfigFlags, ConfigProblem, RunConfig};
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -44,6 +44,8 @@ pub struct RunArgs {
 impl RunArgs {
     /// Runs the node until it is stopped.
     pub fn run(self) -> Result<ExitCode, Failure> {
+        // A node that waits for its log's reader is one that its peer replaces.
+        outlet::open()?;
         // What hooks say, and what befalls the server, is to be seen.
         init_traces(self.verbose.saturating_add(1));
         match RunConfig::load(self.config.as_deref(), &self.flags) {

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod control;
 mod front;
+mod outlet;
 mod parent;
 mod server;
 
@@ -22,6 +23,8 @@ pub use self::client::ClientArgs;
 pub use self::config::{CheckConfigArgs, ExampleConfigArgs, RunArgs};
 pub use self::control::{MaintenanceArgs, PromoteArgs, StatusArgs, SwitchoverArgs};
 pub use self::front::FrontArgs;
+use self::outlet::Stream;
+pub(crate) use self::outlet::close as finish_saying;
 pub use self::server::ServerArgs;
 pub use crate::run::keeper::KeeperArgs;
 
@@ -38,10 +41,12 @@ pub fn run_program<A: Parser>(run: impl FnOnce(A) -> Result<ExitCode, Failure>) 
         Ok(args) => args,
         Err(error) => return explain(&error),
     };
-    run(args).unwrap_or_else(|error| {
+    let code = run(args).unwrap_or_else(|error| {
         complain(&format!("error: {error}"));
         ExitCode::FAILURE
-    })
+    });
+    finish_saying();
+    code
 }
 
 /// Sends traces to stderr: by `RUST_LOG` if it is set, else warnings, and more for each `-v`.
@@ -51,14 +56,14 @@ pub fn init_traces(verbose: u8) {
     // Fails when the process has a subscriber already; then that one serves.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Stream::Stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }
 
 /// Prints a line that others may be waiting for. That nobody reads it is no reason to fail.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    print(Stream::Stdout, line);
 }
 
 /// What clap cannot know to be wrong: exit code 2.
@@ -68,7 +73,12 @@ pub fn refuse_usage(reason: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    print(Stream::Stderr, line);
+}
+
+fn print(mut to: Stream, line: &str) {
+    // At once, so that no line is parted. It never fails.
+    let _ = to.write_all(format!("{line}\n").as_bytes());
 }
 
 /// Help is what was asked for; an error is made one line.

@@ -12,8 +12,8 @@ use signal_hook::consts::SIGUSR1;
 
 use super::parent::end_with_parent;
 use super::{
-    Failure, init_traces, parse_bind, parse_connect, parse_heartbeat, parse_millis, refuse_usage,
-    say,
+    Failure, init_traces, outlet, parse_bind, parse_connect, parse_heartbeat, parse_millis,
+    refuse_usage, say,
 };
 use crate::core::{Config, ConfigError, GUIDE, PAIR, PairId, Role, State, Table};
 use crate::server::{Handle, ProofOfDeath, Server};
@@ -115,6 +115,8 @@ pub struct ServerArgs {
 impl ServerArgs {
     /// Runs the server until it is stopped.
     pub fn run(self) -> Result<ExitCode, Failure> {
+        // A node that waits for its log's reader is one that its peer replaces.
+        outlet::open()?;
         init_traces(self.verbose);
         let role = if self.role.primary {
             Role::Primary

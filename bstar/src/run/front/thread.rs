@@ -230,5 +230,6 @@ fn tell_of_all(
 
 fn give_up(why: &str) -> ! {
     tracing::error!(why, "the front ends have ended; this node ends with them");
+    crate::programs::finish_saying();
     std::process::exit(1)
 }
