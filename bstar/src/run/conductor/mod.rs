@@ -256,12 +256,16 @@ impl Conductor {
             // It is logged, and tried again, where it happens.
             Input::Front(FrontEvent::CannotListen) => {}
             Input::HooksEnded(result) => self.end_job(result, now),
-            Input::ServerStarted => self.note_started(),
+            Input::ServerStarted => self.note_started(now),
             Input::ServerEnded(how) => {
                 if self.server == Server::Up {
                     self.server = Server::Starting;
                 }
                 self.healthy = None;
+                if self.serves() {
+                    // The next life has a time of its own; how many there may be is its supervisor's to count.
+                    self.ready_by = None;
+                }
                 self.fault(Fault::ServerEnded, how);
             }
             Input::ServerGaveUp(why) => {
@@ -313,6 +317,11 @@ impl Conductor {
 
     fn is_active(&self) -> bool {
         self.state == State::Active
+    }
+
+    /// On-active has run for this activation.
+    fn serves(&self) -> bool {
+        self.is_active() && self.serving == Some(self.epoch)
     }
 
     fn put(&mut self, output: Output) {
@@ -375,11 +384,15 @@ impl Conductor {
         self.put(Output::StopServer);
     }
 
-    fn note_started(&mut self) {
+    fn note_started(&mut self, now: Instant) {
         if self.server == Server::Starting {
             self.server = Server::Up;
             self.healthy = None;
             self.restarted = self.serving.is_some();
+            if self.serves() && !self.overdue {
+                // Of one that was never well no check says that it is ill, and clients wait for it.
+                self.ready_by = Some(now + self.settings.start_timeout);
+            }
             let just_started = true;
             self.put(Output::WatchHealth { just_started });
         }
@@ -562,7 +575,7 @@ impl Conductor {
 
     /// The steps from the activation to the open gate, one at a time.
     fn make_ready(&mut self, now: Instant) {
-        let serves = self.serving == Some(self.epoch);
+        let serves = self.serves();
         if serves && !self.owes_on_active {
             return;
         }
