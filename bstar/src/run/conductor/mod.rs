@@ -281,7 +281,7 @@ impl Conductor {
             Input::Stop => self.begin_stop(),
             Input::SwitchoverEnded => {
                 if self.stop == Stop::HandingOver {
-                    self.stop = Stop::Closing;
+                    self.stop = self.begin_closing();
                 }
             }
             Input::Timeout => {}
@@ -418,13 +418,19 @@ impl Conductor {
                 Stop::HandingOver
             }
             Stop::Not if self.state == State::Draining => Stop::HandingOver,
-            Stop::Not => Stop::Closing,
+            Stop::Not => self.begin_closing(),
             // Whoever asks twice does not want to wait.
             Stop::HandingOver | Stop::Closing | Stop::Ended => {
                 self.put(Output::End);
                 Stop::Ended
             }
         };
+    }
+
+    /// Nobody has taken over from an active node that comes here, and somebody may when it has ended.
+    fn begin_closing(&mut self) -> Stop {
+        self.owes_on_passive |= self.is_active();
+        Stop::Closing
     }
 
     fn end_job(&mut self, result: Result<(), String>, now: Instant) {
@@ -540,7 +546,8 @@ impl Conductor {
     }
 
     fn begin_next(&mut self, now: Instant) {
-        let waits = self.retry_at.is_some();
+        // There is no later time at the end.
+        let waits = self.retry_at.is_some() && self.stop != Stop::Closing;
         // What ended is put in order before anything else begins.
         if self.owes_on_passive && self.state != State::Draining {
             if self.settings.run == ServerRun::Active && self.server_is_there() {
