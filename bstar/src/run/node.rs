@@ -254,7 +254,7 @@ impl Run {
             Output::AnswerOffer(offer, answer) => self.node.answer_offer(offer, answer)?,
             Output::Fit(Ok(())) => self.node.set_well()?,
             Output::Fit(Err(why)) => self.node.set_ill(why)?,
-            Output::HoldSwitchover => self.work = self.node.try_begin(),
+            Output::HoldSwitchover => scope.defer(Run::hold_switchover),
             Output::ReleaseSwitchover => self.work = None,
             Output::SwitchOver => self.switch_over(),
             Output::End => {
@@ -265,6 +265,12 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Within the call that tells of a transition nobody may serve yet.
+    fn hold_switchover(&mut self, scope: &mut Scope<Run>) {
+        self.work = self.node.try_begin();
+        self.feed(scope, Input::Held(self.work.is_some()));
     }
 
     /// Waits on a thread of its own for what may take as long as the peer's hooks.

@@ -33,6 +33,9 @@ const REST: Duration = Duration::from_secs(30);
 /// The front ends' own drain is shorter; this is for one that does not end.
 const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 
+/// Before a switchover is to be held again that could not be.
+const HOLD_AGAIN: Duration = Duration::from_millis(10);
+
 /// What of the configuration decides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -62,6 +65,8 @@ pub(crate) enum Input {
     Stop,
     /// The switchover that was asked for has come to its end, either way.
     SwitchoverEnded,
+    /// Whether a switchover waits now, as was asked.
+    Held(bool),
     /// Time passed.
     Timeout,
 }
@@ -91,7 +96,7 @@ pub(crate) enum Output {
     AnswerOffer(Offer, Result<(), String>),
     /// Whether it can serve, or why not.
     Fit(Result<(), &'static str>),
-    /// From here on a switchover waits until it is released.
+    /// From here on a switchover waits until it is released. Answered by [`Input::Held`].
     HoldSwitchover,
     ReleaseSwitchover,
     SwitchOver,
@@ -152,6 +157,14 @@ enum Server {
     Stopping,
 }
 
+/// Whether a switchover waits for what this node does, which it can only while the node may serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    No,
+    Asked,
+    Yes,
+}
+
 /// The way to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
@@ -197,7 +210,8 @@ pub(crate) struct Conductor {
     stop: Stop,
     gate: Gate,
     fit: bool,
-    held: bool,
+    hold: Hold,
+    hold_at: Option<Instant>,
     outputs: VecDeque<Output>,
 }
 
@@ -230,7 +244,8 @@ impl Conductor {
             stop: Stop::Not,
             gate: Gate::Closed,
             fit: true,
-            held: false,
+            hold: Hold::No,
+            hold_at: None,
             outputs: VecDeque::new(),
         };
         match settings.run {
@@ -284,6 +299,7 @@ impl Conductor {
                     self.stop = self.begin_closing();
                 }
             }
+            Input::Held(held) => self.note_hold(held, now),
             Input::Timeout => {}
         }
         self.settle(now);
@@ -301,6 +317,7 @@ impl Conductor {
             self.vetoed_until,
             self.drained_by,
             self.ready_by,
+            self.hold_at,
             self.given_up_until.filter(|_| !self.is_active()),
         ];
         deadlines.into_iter().flatten().min()
@@ -340,6 +357,7 @@ impl Conductor {
         self.vetoed_until = None;
         self.hook_failed = false;
         self.retry_at = None;
+        self.hold_at = None;
         self.ready_by = None;
         self.overdue = false;
         self.drained = false;
@@ -493,14 +511,15 @@ impl Conductor {
         if self.job.is_none() && self.stop != Stop::Ended {
             self.begin_next(now);
         }
+        let promotes = self.is_active() && matches!(self.job, Some(Job::OnActive(_)));
+        if (promotes || self.serves()) && self.hold == Hold::No && self.hold_at.is_none() {
+            self.hold = Hold::Asked;
+            self.put(Output::HoldSwitchover);
+        }
         let gate = self.gate_wanted();
         if gate != self.gate {
             self.gate = gate;
             self.put(Output::Gate(gate));
-        }
-        if self.is_active() && self.gate == Gate::Open && !self.held {
-            self.held = true;
-            self.put(Output::HoldSwitchover);
         }
         let fit = self.fit_wanted();
         if fit.is_ok() != self.fit {
@@ -511,7 +530,11 @@ impl Conductor {
 
     fn pass_time(&mut self, now: Instant) {
         let is_over = |at: Option<Instant>| at.is_some_and(|at| now >= at);
-        for at in [&mut self.retry_at, &mut self.vetoed_until] {
+        for at in [
+            &mut self.retry_at,
+            &mut self.vetoed_until,
+            &mut self.hold_at,
+        ] {
             if is_over(*at) {
                 *at = None;
             }
@@ -565,7 +588,7 @@ impl Conductor {
             State::Active if !waits => self.make_ready(now),
             State::Active => {}
             State::Draining if self.serving.is_none() => self.release(),
-            State::Draining if self.drained && self.held && !waits => {
+            State::Draining if self.drained && self.hold == Hold::Yes && !waits => {
                 self.begin(Job::BeforePassive)
             }
             State::Draining => {}
@@ -642,8 +665,21 @@ impl Conductor {
     }
 
     fn release(&mut self) {
-        if std::mem::take(&mut self.held) {
+        if std::mem::replace(&mut self.hold, Hold::No) == Hold::Yes {
             self.put(Output::ReleaseSwitchover);
+        }
+    }
+
+    fn note_hold(&mut self, held: bool, now: Instant) {
+        match (self.hold, held) {
+            (Hold::Asked | Hold::Yes, true) => self.hold = Hold::Yes,
+            (Hold::Asked | Hold::Yes, false) => {
+                self.hold = Hold::No;
+                self.hold_at = Some(now + HOLD_AGAIN);
+            }
+            // What it was for is over.
+            (Hold::No, true) => self.put(Output::ReleaseSwitchover),
+            (Hold::No, false) => {}
         }
     }
 
@@ -654,7 +690,9 @@ impl Conductor {
             State::Active if self.hook_failed || self.overdue || self.given_up_until.is_some() => {
                 Gate::Closed
             }
-            State::Active if serves && !self.server_is_away() => Gate::Open,
+            State::Active if serves && !self.server_is_away() && self.hold == Hold::Yes => {
+                Gate::Open
+            }
             State::Active => Gate::Voting,
             State::Draining if serves => Gate::Draining,
             State::Draining => Gate::Closed,

@@ -17,6 +17,8 @@ struct Bench {
     log: Vec<String>,
     epoch: u64,
     state: State,
+    /// Whether the node can be kept from handing over, when that is asked.
+    may_hold: bool,
 }
 
 impl Bench {
@@ -43,6 +45,7 @@ impl Bench {
             log: Vec::new(),
             epoch: 0,
             state: State::Initial,
+            may_hold: true,
         };
         bench.drain();
         bench
@@ -64,6 +67,11 @@ impl Bench {
                 Output::AnswerOffer(_, answer) => {
                     let answer = if answer.is_ok() { "ready" } else { "veto" };
                     self.log.push(answer.to_owned());
+                }
+                Output::HoldSwitchover => {
+                    self.log.push("HoldSwitchover".to_owned());
+                    let held = Input::Held(self.may_hold);
+                    self.conductor.handle(held, self.now);
                 }
                 other => self.log.push(format!("{other:?}")),
             }
@@ -162,6 +170,17 @@ fn a_vote_is_cast_when_before_active_agrees_and_clients_wait_for_on_active() {
     bench.end_hooks(HookKind::OnActive, Ok(()));
     assert_eq!(bench.gate, Gate::Open);
     assert_eq!(bench.take_log(), ["on-active", "HoldSwitchover"]);
+    // Nobody is let in whose work a switchover would not wait for.
+    let mut bench = Bench::standing_by();
+    bench.may_hold = false;
+    bench.enter(State::Active);
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    bench.pass(HOLD_AGAIN);
+    assert_eq!(bench.gate, Gate::Voting);
+    bench.may_hold = true;
+    bench.pass(HOLD_AGAIN);
+    assert_eq!(bench.gate, Gate::Open);
 }
 
 #[test]
@@ -255,6 +274,35 @@ fn a_switchover_drains_runs_before_passive_and_only_then_lets_go() {
     assert_eq!(bench.gate, Gate::Closed);
     bench.end_hooks(HookKind::OnPassive, Ok(()));
     assert_eq!(bench.take_log(), ["on-passive"]);
+}
+
+#[test]
+fn a_switchover_waits_until_on_active_has_ended() {
+    for result in [Ok(()), Err("no")] {
+        let mut bench = Bench::standing_by();
+        bench.enter(State::Active);
+        bench.end_hooks(HookKind::BeforeActive, Ok(()));
+        assert_eq!(
+            bench.take_log(),
+            ["before-active", "on-active", "HoldSwitchover"]
+        );
+        // What on-active begins the peer is not to begin as well.
+        bench.enter(State::Draining);
+        bench.pass(DRAINED_WITHIN);
+        assert_eq!(bench.take_log(), [""; 0]);
+        bench.end_hooks(HookKind::OnActive, result);
+        if result.is_ok() {
+            bench.end_hooks(HookKind::BeforePassive, Ok(()));
+        }
+        assert_eq!(bench.take_log().last().unwrap(), "ReleaseSwitchover");
+    }
+}
+
+#[test]
+fn what_is_held_too_late_is_let_go() {
+    let mut bench = Bench::standing_by();
+    bench.feed(Input::Held(true));
+    assert_eq!(bench.take_log(), ["ReleaseSwitchover"]);
 }
 
 #[test]
@@ -627,6 +675,7 @@ proptest! {
             match bench.gate {
                 Gate::Open => {
                     prop_assert_eq!(bench.state, State::Active);
+                    prop_assert_eq!(bench.conductor.hold, Hold::Yes);
                     prop_assert_eq!(told, Some(bench.epoch), "on-active has run for this activation");
                 }
                 Gate::Draining => prop_assert_eq!(bench.state, State::Draining),
@@ -637,7 +686,7 @@ proptest! {
                 Gate::Closed => {}
             }
             if bench.state != State::Active && bench.state != State::Draining {
-                prop_assert!(!bench.conductor.held, "nobody waits for who has stepped back");
+                prop_assert!(bench.conductor.hold == Hold::No, "nobody waits for who has stepped back");
             }
         }
         // From here on all goes well.
