@@ -287,10 +287,8 @@ impl<S: 'static> Process<S> {
             self.result = Some(result);
             return;
         }
-        // Where an output has come to its end, a last line without one is complete.
-        for tag in [TAG_STDOUT, TAG_STDERR] {
-            self.read(scope, tag);
-        }
+        // Whoever may go on writing begins a line of its own.
+        (0..self.outputs.len()).for_each(|place| self.finish_line(place));
         self.tell(state, scope, result);
     }
 
@@ -343,11 +341,17 @@ impl<S: 'static> Process<S> {
     }
 
     fn close(&mut self, scope: &mut Scope<S>, place: usize) {
-        if let Some(mut output) = self.outputs[place].take() {
-            output
-                .lines
-                .finish(|line| self.log(place + TAG_STDOUT, line));
+        self.finish_line(place);
+        if let Some(output) = self.outputs[place].take() {
             scope.remove_fd(output.key);
+        }
+    }
+
+    /// A last line has no end of its own.
+    fn finish_line(&mut self, place: usize) {
+        if let Some(output) = self.outputs[place].as_mut() {
+            let mut lines = std::mem::take(&mut output.lines);
+            lines.finish(|line| self.log(place + TAG_STDOUT, line));
         }
     }
 

@@ -81,7 +81,7 @@ fn output_goes_to_the_log_before_the_end_does() {
         assert!(found.contains("name=\"trial\""), "{found}");
         assert!(found.contains("pid="), "{found}");
     }
-    // The rest of a line that has no end is known when nobody can go on with it.
+    // A last line needs no end.
     assert!(text.contains("three"), "{text}");
     // What checks say each second is not for every log.
     run(Purpose::Check, "echo four", None);
@@ -101,10 +101,13 @@ fn all_that_is_said_is_heard_however_much_it_is() {
 fn an_output_that_does_not_end_keeps_no_end_from_being_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
-    let script = format!("sleep 1000 & echo $! >{}; echo said", file.display());
+    let script = format!(
+        "sleep 1000 & echo $! >{}; echo said; printf last",
+        file.display()
+    );
     let ended = run(Purpose::Hook, &script, None);
     assert_eq!(ended.result, Ok(()));
-    assert_eq!(ended.said.as_deref(), Some("said"));
+    assert_eq!(ended.said.as_deref(), Some("last"));
     let [sleeper] = pids(&file)[..] else {
         panic!("one process was left behind")
     };
