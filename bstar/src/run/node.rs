@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reactor::{Builder, Next, Scope, Sender, TimerKey};
+use reactor::{Builder, Next, Scope, SendError, Sender, TimerKey};
 
 use super::board::{Board, CheckView, FaultView, HookView, ServerView, View};
 use super::conductor::{Conductor, Fault, Input, Output, Settings};
@@ -26,6 +26,8 @@ use crate::server::{Handle, Server, Work};
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// Words of other threads that may wait: each front end has few to say at a time.
 const MAX_TOLD: usize = 1024;
+/// Before somebody is told again who had no room for it.
+const ROOM_AFTER: Duration = Duration::from_millis(10);
 /// Faults whose hook has not run yet; of more the oldest are only logged.
 const MAX_ALARMS: usize = 8;
 /// When nothing is due, the timer waits at least so long.
@@ -195,6 +197,16 @@ fn about(config: &RunConfig, started: Instant) -> About {
     }
 }
 
+/// Tells the reactor what it must not miss, from a thread that may wait until there is room.
+fn tell_surely<T>(told: &Sender<T>, word: T) {
+    let mut word = word;
+    // One that has ended need not be told.
+    while let Err(SendError::Full(again)) = told.send(word) {
+        word = again;
+        thread::sleep(ROOM_AFTER);
+    }
+}
+
 fn say_bound(config: &RunConfig, node: &Handle, fronts: &FrontEnds) {
     let listens = fronts.endpoints().join(",");
     let second = node.second_local_endpoint();
@@ -256,7 +268,7 @@ impl Run {
             Output::Fit(Err(why)) => self.node.set_ill(why)?,
             Output::HoldSwitchover => scope.defer(Run::hold_switchover),
             Output::ReleaseSwitchover => self.work = None,
-            Output::SwitchOver => self.switch_over(),
+            Output::SwitchOver => self.switch_over(scope),
             Output::End => {
                 if let Some(run) = self.hooks_run.take() {
                     run.cancel();
@@ -274,16 +286,21 @@ impl Run {
     }
 
     /// Waits on a thread of its own for what may take as long as the peer's hooks.
-    fn switch_over(&self) {
+    fn switch_over(&self, scope: &mut Scope<Run>) {
         let (node, told) = (self.node.clone(), self.told.clone());
         let within = about(&self.config, Instant::now()).switchover_within;
-        thread::spawn(move || {
-            if let Err(error) = node.switch_over(within) {
-                tracing::warn!(%error, "nobody takes over");
-            }
-            // A reactor that has ended need not be told.
-            let _ = told.send(Told::SwitchoverEnded);
-        });
+        let begun = thread::Builder::new()
+            .name("switchover".to_owned())
+            .spawn(move || {
+                if let Err(error) = node.switch_over(within) {
+                    tracing::warn!(%error, "nobody takes over");
+                }
+                tell_surely(&told, Told::SwitchoverEnded);
+            });
+        if let Err(error) = begun {
+            tracing::warn!(%error, "nobody takes over");
+            scope.defer(|run: &mut Run, scope| run.feed(scope, Input::SwitchoverEnded));
+        }
     }
 
     fn hear_server(&mut self, scope: &mut Scope<Run>, event: ServerEvent) {
@@ -489,5 +506,39 @@ impl Run {
             view.health = checks.collect();
             view.server = server;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::trial::{reactor, turn_until};
+
+    #[test]
+    fn what_must_not_be_missed_waits_for_room() {
+        let mut reactor = reactor::<Vec<u8>>();
+        let (told, _) = reactor
+            .scope()
+            .add_channel("told", 1, |heard: &mut Vec<u8>, _, word| {
+                heard.extend(word);
+                Ok(())
+            })
+            .unwrap();
+        let words: Vec<u8> = (0..100).collect();
+        let all = words.clone();
+        let teller =
+            thread::spawn(move || all.into_iter().for_each(|word| tell_surely(&told, word)));
+        let mut heard = Vec::new();
+        turn_until(&mut reactor, &mut heard, |heard| heard.len() == 100);
+        assert_eq!(heard, words);
+        teller.join().unwrap();
+        // And nobody waits for a reactor that has ended.
+        let (told, _) = reactor
+            .scope()
+            .add_channel("told", 1, |_: &mut Vec<u8>, _, _: Option<u8>| Ok(()))
+            .unwrap();
+        told.send(1).unwrap();
+        drop(reactor);
+        tell_surely(&told, 2);
     }
 }
