@@ -18,11 +18,15 @@ use std::time::{Duration, Instant};
 
 use super::config::ServerRun;
 use super::front::{FrontEvent, Gate};
-use super::hooks::HookKind;
 use crate::core::{Offer, Outlook, State, Transition};
 
+mod steps;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod wanted;
+
+pub(crate) use self::terms::{Fault, Input, Output, Settings};
 
 /// Before a hook that failed is run again, and before another vote is taken after a veto.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -35,96 +39,6 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Before a switchover is to be held again that could not be.
 const HOLD_AGAIN: Duration = Duration::from_millis(10);
-
-/// What of the configuration decides.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) run: ServerRun,
-    pub(crate) vote_when_unhealthy: bool,
-    /// There is a hook before-active, so that whoever asks has to wait for it.
-    pub(crate) has_before_active: bool,
-    pub(crate) start_timeout: Duration,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub(crate) enum Input {
-    Transition(Transition),
-    Outlook(Outlook),
-    Offered(Offer),
-    Front(FrontEvent),
-    /// The hooks that were asked for last have ended.
-    HooksEnded(Result<(), String>),
-    ServerStarted,
-    ServerEnded(String),
-    ServerGaveUp(String),
-    ServerStopped,
-    Healthy,
-    Unhealthy(String),
-    /// The operator wants this node to end.
-    Stop,
-    /// The switchover that was asked for has come to its end, either way.
-    SwitchoverEnded,
-    /// Whether a switchover waits now, as was asked.
-    Held(bool),
-    /// Time passed.
-    Timeout,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Output {
-    Gate(Gate),
-    /// Answered by [`Input::HooksEnded`]. Without a cause, it is that of the last transition.
-    RunHooks {
-        kind: HookKind,
-        cause: Option<&'static str>,
-    },
-    /// Something is wrong: for the log and the hook on-fault.
-    Fault {
-        what: Fault,
-        detail: String,
-    },
-    StartServer,
-    StopServer,
-    /// The server was just started, or is somebody else's: look at its health.
-    WatchHealth {
-        just_started: bool,
-    },
-    ForgetHealth,
-    CastVote,
-    AnswerOffer(Offer, Result<(), String>),
-    /// Whether it can serve, or why not.
-    Fit(Result<(), &'static str>),
-    /// From here on a switchover waits until it is released. Answered by [`Input::Held`].
-    HoldSwitchover,
-    ReleaseSwitchover,
-    SwitchOver,
-    /// All is done that was to be done before the end.
-    End,
-}
-
-/// What a fault is called in the log, and by the hook on-fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    ServerEnded,
-    ServerGaveUp,
-    Unhealthy,
-    HookFailed,
-    PeerSilent,
-}
-
-impl Fault {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Fault::ServerEnded => "server-ended",
-            Fault::ServerGaveUp => "server-gave-up",
-            Fault::Unhealthy => "unhealthy",
-            Fault::HookFailed => "hook-failed",
-            Fault::PeerSilent => "peer-silent",
-        }
-    }
-}
 
 /// A list of hooks that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -451,60 +365,6 @@ impl Conductor {
         Stop::Closing
     }
 
-    fn end_job(&mut self, result: Result<(), String>, now: Instant) {
-        let Some(job) = self.job.take() else { return };
-        match result {
-            Ok(()) => self.end_job_well(job, now),
-            Err(error) => {
-                self.fault(Fault::HookFailed, error.clone());
-                self.end_job_badly(job, error, now);
-            }
-        }
-    }
-
-    fn end_job_well(&mut self, job: Job, now: Instant) {
-        match job {
-            // Whoever waits for it is answered when all is looked at anew.
-            Job::BeforeActive(purpose) => {
-                self.prepared = Some((purpose, now));
-                self.vote_asked |= purpose == Purpose::Vote && self.outlook.vote_counts;
-            }
-            Job::OnActive(epoch) => {
-                self.serving = Some(epoch);
-                self.restarted = false;
-                self.hook_failed = false;
-            }
-            Job::BeforePassive => self.release(),
-            Job::OnPassive => self.serving = None,
-        }
-    }
-
-    fn end_job_badly(&mut self, job: Job, error: String, now: Instant) {
-        let retry_at = now + RETRY_AFTER;
-        match job {
-            Job::BeforeActive(Purpose::Vote) => self.vetoed_until = Some(retry_at),
-            Job::BeforeActive(Purpose::Offer(offer)) => {
-                if self.offer == Some(offer) {
-                    self.offer = None;
-                    self.put(Output::AnswerOffer(offer, Err(error)));
-                }
-            }
-            Job::BeforeActive(Purpose::Activation) | Job::OnActive(_) => {
-                self.hook_failed = self.is_active();
-                self.owes_on_active |= self.serving.is_some();
-                self.retry_at = Some(retry_at);
-            }
-            // As long as the drain lasts.
-            Job::BeforePassive => self.retry_at = Some(retry_at),
-            Job::OnPassive => {
-                self.serving = None;
-                // At the end there is no other time, and an active node is not kept from serving.
-                self.owes_on_passive |= self.stop == Stop::Not && !self.is_active();
-                self.retry_at = Some(retry_at);
-            }
-        }
-    }
-
     /// Looks at all anew: what is due is begun, and gate and fitness follow.
     fn settle(&mut self, now: Instant) {
         self.pass_time(now);
@@ -554,116 +414,6 @@ impl Conductor {
         }
     }
 
-    fn begin(&mut self, job: Job) {
-        self.job = Some(job);
-        let again = self.serving == Some(self.epoch);
-        let (kind, cause) = match job {
-            Job::BeforeActive(Purpose::Vote) => (HookKind::BeforeActive, Some("vote")),
-            Job::BeforeActive(Purpose::Offer(_)) => (HookKind::BeforeActive, Some("peer-offers")),
-            Job::BeforeActive(Purpose::Activation) => (HookKind::BeforeActive, None),
-            Job::OnActive(_) => (HookKind::OnActive, again.then_some("server-returned")),
-            Job::BeforePassive => (HookKind::BeforePassive, None),
-            Job::OnPassive => (HookKind::OnPassive, None),
-        };
-        self.put(Output::RunHooks { kind, cause });
-    }
-
-    fn begin_next(&mut self, now: Instant) {
-        // There is no later time at the end.
-        let waits = self.retry_at.is_some() && self.stop != Stop::Closing;
-        // What ended is put in order before anything else begins.
-        if self.owes_on_passive && self.state != State::Draining {
-            if self.settings.run == ServerRun::Active && self.server_is_there() {
-                return self.stop_server();
-            } else if self.server == Server::Stopping {
-                return;
-            } else if !waits {
-                self.owes_on_passive = false;
-                return self.begin(Job::OnPassive);
-            }
-            // It has failed, and whoever asks meanwhile is not to wait until it succeeds.
-        }
-        match self.state {
-            State::Active if self.stop == Stop::Closing => self.close(),
-            State::Active if !waits => self.make_ready(now),
-            State::Active => {}
-            State::Draining if self.serving.is_none() => self.release(),
-            State::Draining if self.drained && self.hold == Hold::Yes && !waits => {
-                self.begin(Job::BeforePassive)
-            }
-            State::Draining => {}
-            State::Initial | State::Passive | State::Resigned if self.stop != Stop::Not => {
-                self.close()
-            }
-            State::Initial | State::Passive | State::Resigned => self.answer_who_asks(now),
-        }
-    }
-
-    fn server_is_there(&self) -> bool {
-        matches!(self.server, Server::Starting | Server::Up)
-    }
-
-    /// The steps from the activation to the open gate, one at a time.
-    fn make_ready(&mut self, now: Instant) {
-        let serves = self.serves();
-        if serves && !self.owes_on_active {
-            return;
-        }
-        if !serves && self.settings.has_before_active && self.prepared.is_none() {
-            self.begin(Job::BeforeActive(Purpose::Activation));
-        } else if self.settings.run == ServerRun::Active && self.server == Server::Off {
-            self.start_server();
-            self.ready_by = Some(now + self.settings.start_timeout);
-        } else if !self.is_ready() {
-            if !self.overdue {
-                self.ready_by
-                    .get_or_insert(now + self.settings.start_timeout);
-            }
-        } else {
-            self.owes_on_active = false;
-            self.begin(Job::OnActive(self.epoch));
-        }
-    }
-
-    /// An offer of the peer, or a client's vote: before-active may decline.
-    fn answer_who_asks(&mut self, now: Instant) {
-        // What was good when another asked may be so no more.
-        let is_prepared = |who| {
-            let agreed = |(whom, at)| whom == who && now < at + RETRY_AFTER;
-            !self.settings.has_before_active || self.prepared.is_some_and(agreed)
-        };
-        if let Some(offer) = self.offer {
-            if let Some(reason) = self.unfit() {
-                self.offer = None;
-                self.put(Output::AnswerOffer(offer, Err(reason.to_owned())));
-            } else if is_prepared(Purpose::Offer(offer)) {
-                self.offer = None;
-                self.put(Output::AnswerOffer(offer, Ok(())));
-            } else {
-                self.begin(Job::BeforeActive(Purpose::Offer(offer)));
-            }
-        } else if std::mem::take(&mut self.vote_asked)
-            && self.outlook.vote_counts
-            && self.vetoed_until.is_none()
-        {
-            if is_prepared(Purpose::Vote) {
-                self.put(Output::CastVote);
-            } else {
-                self.begin(Job::BeforeActive(Purpose::Vote));
-            }
-        }
-    }
-
-    /// On the way to the end: the server first, then all.
-    fn close(&mut self) {
-        if self.server_is_there() {
-            self.stop_server();
-        } else if self.server != Server::Stopping {
-            self.stop = Stop::Ended;
-            self.put(Output::End);
-        }
-    }
-
     fn release(&mut self) {
         if std::mem::replace(&mut self.hold, Hold::No) == Hold::Yes {
             self.put(Output::ReleaseSwitchover);
@@ -680,66 +430,6 @@ impl Conductor {
             // What it was for is over.
             (Hold::No, true) => self.put(Output::ReleaseSwitchover),
             (Hold::No, false) => {}
-        }
-    }
-
-    fn gate_wanted(&self) -> Gate {
-        let serves = self.serving == Some(self.epoch) && !self.owes_on_passive;
-        match self.state {
-            _ if matches!(self.stop, Stop::Closing | Stop::Ended) => Gate::Closed,
-            State::Active if self.hook_failed || self.overdue || self.given_up_until.is_some() => {
-                Gate::Closed
-            }
-            State::Active if serves && !self.server_is_away() && self.hold == Hold::Yes => {
-                Gate::Open
-            }
-            State::Active => Gate::Voting,
-            State::Draining if serves => Gate::Draining,
-            State::Draining => Gate::Closed,
-            State::Initial | State::Passive | State::Resigned => {
-                if self.outlook.vote_counts && self.vetoed_until.is_none() {
-                    Gate::Voting
-                } else {
-                    Gate::Closed
-                }
-            }
-        }
-    }
-
-    /// While it is ours, and is restarted, or has not been told again what it is.
-    fn server_is_away(&self) -> bool {
-        match self.server {
-            Server::Foreign => false,
-            Server::Up => self.healthy.is_none() || self.restarted,
-            Server::Off | Server::Starting | Server::Stopping => true,
-        }
-    }
-
-    fn fit_wanted(&self) -> Result<(), &'static str> {
-        let forgiven = self.settings.vote_when_unhealthy
-            && !self.is_active()
-            && self.given_up_until.is_none()
-            && self.stop == Stop::Not;
-        self.unfit().filter(|_| !forgiven).map_or(Ok(()), Err)
-    }
-
-    /// Why this node cannot serve.
-    fn unfit(&self) -> Option<&'static str> {
-        let stands_by = !matches!(self.state, State::Active | State::Draining);
-        // One that runs only while this node is active is not there to be looked at.
-        let is_looked_at = self.settings.run != ServerRun::Active || !stands_by;
-        if self.stop != Stop::Not {
-            Some("it is being stopped")
-        } else if self.given_up_until.is_some() {
-            Some("its server cannot be kept alive")
-        } else if self.hook_failed {
-            Some("a hook failed")
-        } else if self.overdue || (is_looked_at && self.healthy == Some(false)) {
-            Some("its server is not well")
-        } else if is_looked_at && stands_by && self.healthy.is_none() {
-            Some("the health of its server is not known yet")
-        } else {
-            None
         }
     }
 }
