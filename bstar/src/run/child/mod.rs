@@ -107,6 +107,11 @@ impl ChildKey {
         self.leader
     }
 
+    /// Whether it has ended, and that was noticed.
+    pub(super) fn is_gone(&self) -> bool {
+        self.fate.reaped.get()
+    }
+
     /// Asks the process, and nobody else of its group, to end.
     pub(super) fn terminate(&self) {
         if !self.fate.reaped.get() {

@@ -6,10 +6,15 @@ use super::{Call, Caller, Look};
 use crate::run::child::{ChildKey, Ended, Job, Purpose, spawn};
 use crate::run::hooks::HookEnv;
 
+/// So many that were killed may be there yet: the system ends nobody who waits for a disk or a share that hangs.
+const MOST_LEFT: usize = 8;
+
 pub(super) struct CommandProbe {
     command: Vec<String>,
     environment: HookEnv,
     child: Option<ChildKey>,
+    /// Those of earlier looks that were killed.
+    left: Vec<ChildKey>,
 }
 
 impl CommandProbe {
@@ -18,6 +23,7 @@ impl CommandProbe {
             command,
             environment: HookEnv::new(),
             child: None,
+            left: Vec::new(),
         }
     }
 
@@ -35,6 +41,12 @@ impl CommandProbe {
         scope: &mut Scope<S>,
         caller: Caller<S>,
     ) -> Result<(), String> {
+        self.left.retain(|child| !child.is_gone());
+        if self.left.len() >= MOST_LEFT {
+            return Err(format!(
+                "{MOST_LEFT} of its commands were killed, and have not ended"
+            ));
+        }
         let job = Job {
             purpose: Purpose::Check,
             name: "health",
@@ -63,6 +75,44 @@ impl CommandProbe {
     pub(super) fn end(&mut self) {
         if let Some(child) = self.child.take() {
             child.abandon();
+            self.left.push(child);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reactor::Reactor;
+
+    use super::*;
+    use crate::run::trial::{reactor, shell, turn_until};
+
+    fn begin(probe: &mut CommandProbe, reactor: &mut Reactor<()>) -> Result<(), String> {
+        // Nobody is called: who was killed is heard no more.
+        let caller = Caller {
+            access: |()| unreachable!("the end of one that was abandoned is not told"),
+            place: 0,
+        };
+        probe.begin(reactor.scope(), caller)
+    }
+
+    #[test]
+    fn of_commands_that_do_not_end_when_killed_only_so_many_are_begun() {
+        let mut reactor = reactor::<()>();
+        let mut probe = CommandProbe::new(shell("sleep 1000"));
+        // As long as the reactor does not turn, the end of nobody is noticed.
+        for _ in 0..MOST_LEFT {
+            begin(&mut probe, &mut reactor).unwrap();
+            probe.end();
+        }
+        let error = begin(&mut probe, &mut reactor).unwrap_err();
+        assert!(error.contains("have not ended"), "{error}");
+        assert!(!probe.is_looking());
+        let left = probe.left.clone();
+        turn_until(&mut reactor, &mut (), |()| {
+            left.iter().all(ChildKey::is_gone)
+        });
+        begin(&mut probe, &mut reactor).unwrap();
+        probe.end();
     }
 }
