@@ -197,13 +197,13 @@ fn about(config: &RunConfig, started: Instant) -> About {
     }
 }
 
-/// Tells the reactor what it must not miss, from a thread that may wait until there is room.
-fn tell_surely<T>(told: &Sender<T>, word: T) {
+/// Tells a reactor what it must not miss, and waits until there is room.
+fn tell_surely<T>(told: &Sender<T>, word: T, mut wait: impl FnMut()) {
     let mut word = word;
     // One that has ended need not be told.
     while let Err(SendError::Full(again)) = told.send(word) {
         word = again;
-        thread::sleep(ROOM_AFTER);
+        wait();
     }
 }
 
@@ -295,7 +295,7 @@ impl Run {
                 if let Err(error) = node.switch_over(within) {
                     tracing::warn!(%error, "nobody takes over");
                 }
-                tell_surely(&told, Told::SwitchoverEnded);
+                tell_surely(&told, Told::SwitchoverEnded, || thread::sleep(ROOM_AFTER));
             });
         if let Err(error) = begun {
             tracing::warn!(%error, "nobody takes over");
@@ -524,14 +524,13 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        let words: Vec<u8> = (0..100).collect();
-        let all = words.clone();
-        let teller =
-            thread::spawn(move || all.into_iter().for_each(|word| tell_surely(&told, word)));
+        told.send(1).unwrap();
         let mut heard = Vec::new();
-        turn_until(&mut reactor, &mut heard, |heard| heard.len() == 100);
-        assert_eq!(heard, words);
-        teller.join().unwrap();
+        tell_surely(&told, 2, || {
+            reactor.turn(&mut heard, Some(Duration::ZERO)).unwrap();
+        });
+        turn_until(&mut reactor, &mut heard, |heard| heard.len() == 2);
+        assert_eq!(heard, [1, 2]);
         // And nobody waits for a reactor that has ended.
         let (told, _) = reactor
             .scope()
@@ -539,6 +538,6 @@ mod tests {
             .unwrap();
         told.send(1).unwrap();
         drop(reactor);
-        tell_surely(&told, 2);
+        tell_surely(&told, 2, || unreachable!("there will be no room"));
     }
 }
