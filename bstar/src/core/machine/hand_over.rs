@@ -1,6 +1,6 @@
 //! Handing the service over: the offer, the peer's answer, the drain; fail-back; promotion by hand.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Machine;
 use crate::core::output::{Offer, Output, PromoteError, StepBack, StepBackError};
@@ -179,7 +179,12 @@ impl Machine {
         let ours = self.hand_over.offer();
         match said.answer {
             Some(OfferAnswer::Ready(number)) if Some(number) == ours => {
-                self.fire(Event::PeerReady, now);
+                let event = if self.is_offer_moot() {
+                    Event::OfferExpired
+                } else {
+                    Event::PeerReady
+                };
+                self.fire(event, now);
             }
             Some(OfferAnswer::Veto(number)) if Some(number) == ours => {
                 self.fire(Event::PeerVeto, now);
@@ -200,11 +205,8 @@ impl Machine {
     pub(super) fn pass_time_of_hand_over(&mut self, now: Instant) {
         if let Some((_, until)) = self.hand_over.ours {
             match self.state {
-                // A peer that has fallen silent answers nothing, however long it may take; and what made a
-                // node offer the service unasked may be over.
-                State::Active
-                    if now >= until || !self.fresh(now) || (self.fit && self.hand_over.unasked) =>
-                {
+                // A peer that has fallen silent answers nothing, however long it may take.
+                State::Active if now >= until || !self.fresh(now) || self.is_offer_moot() => {
                     self.fire(Event::OfferExpired, now);
                 }
                 State::Draining if now >= until => drop(self.fire(Event::DrainExpired, now)),
@@ -224,8 +226,19 @@ impl Machine {
         }
     }
 
+    /// What made this node offer the service unasked is over.
+    fn is_offer_moot(&self) -> bool {
+        self.fit && self.hand_over.unasked
+    }
+
+    /// Nothing is offered unasked for so long.
+    pub(super) fn rest_from_offers(&mut self, pause: Duration, now: Instant) {
+        self.hand_over.offer_again = Some(now + pause);
+    }
+
     /// A node that is active and unfit offers the service by itself whenever a peer could take it, and
-    /// after each refusal waits for a peer timeout.
+    /// after each refusal waits for a peer timeout. One that has just become active waits for a heartbeat: what
+    /// keeps a node from becoming active need not keep it from being so, and the application says which.
     fn offer_unasked(&mut self, now: Instant) {
         let offers = &self.hand_over;
         let waits = offers.ours.is_some() || offers.offer_again.is_some_and(|at| now < at);
@@ -234,7 +247,7 @@ impl Machine {
         }
         let event = self.classify_step_back(now);
         if event != Event::StepBackAlone {
-            self.hand_over.offer_again = Some(now + self.timeout());
+            self.rest_from_offers(self.timeout(), now);
             self.hand_over.unasked = true;
             self.fire(event, now);
         }

@@ -413,6 +413,9 @@ impl Machine {
         self.advance_hand_over(row.then, event, now);
         if let Some(to) = to {
             self.enter(to, row.id, event);
+            if to == State::Active && !self.fit {
+                self.rest_from_offers(self.config.heartbeat(), now);
+            }
         }
         row.then
     }

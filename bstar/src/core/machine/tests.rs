@@ -1165,8 +1165,9 @@ fn an_active_node_that_is_unfit_offers_the_service_until_it_is_taken() {
     bench.hear_told("4", |told| told.answer = Some(OfferAnswer::Ready(2)));
     assert_eq!(bench.state(), State::Draining);
 
-    // One that is well again keeps it, unless an operator wants otherwise by then.
-    for asked in [false, true] {
+    // One that is well again keeps it, unless an operator wants otherwise by then, also where the peer's answer is
+    // heard first.
+    for (asked, beats_between) in [(false, 0.5), (false, 0.0), (true, 0.5), (true, 0.0)] {
         let mut bench = Bench::in_state(Role::Backup, State::Active);
         bench.machine.set_fit(false);
         bench.hear_told("4", |_| {});
@@ -1176,11 +1177,24 @@ fn an_active_node_that_is_unfit_offers_the_service_until_it_is_taken() {
             bench.machine.handle_step_back(bench.now).unwrap();
         }
         bench.machine.set_fit(true);
-        bench.run_for(beats(0.5));
-        assert_eq!(told(&mut bench).offer, asked.then_some(1));
+        bench.run_for(beats(beats_between));
         bench.hear_told("4", |told| told.answer = Some(OfferAnswer::Ready(1)));
         let drains = bench.state() == State::Draining;
         assert_eq!(drains, asked);
+    }
+
+    // One that has just become active is told first whether that makes it fit.
+    for fit in [false, true] {
+        let mut bench = Bench::new(Role::Primary);
+        bench.machine.set_fit(false);
+        bench.hear_told("2", |_| {});
+        assert_eq!(bench.state(), State::Active);
+        bench.hear_told("4", |_| {});
+        bench.run_for(beats(0.9));
+        assert_eq!(told(&mut bench).offer, None);
+        bench.machine.set_fit(fit);
+        bench.run_for(beats(0.2));
+        assert_eq!(told(&mut bench).offer, (!fit).then_some(1));
     }
 
     // Nothing of this under maintenance, nor by one that is well.
