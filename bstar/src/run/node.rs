@@ -211,11 +211,16 @@ fn say_bound(config: &RunConfig, node: &Handle, fronts: &FrontEnds) {
     let listens = fronts.endpoints().join(",");
     let second = node.second_local_endpoint();
     say(&format!(
-        "state={} row=- epoch={} cause=start local={}{} frontend={listens} control={}",
+        "state={} row=- epoch={} cause=start local={}{} remote={}{} frontend={listens} control={}",
         State::Initial.name(config.pair.role()),
         node.stored_epoch(),
         node.local_endpoint(),
         second.map_or(String::new(), |endpoint| format!(" local2={endpoint}")),
+        config.link.remote,
+        config
+            .second_link
+            .as_ref()
+            .map_or(String::new(), |link| format!(" remote2={}", link.remote)),
         config.control.display(),
     ));
 }

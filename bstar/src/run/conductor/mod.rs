@@ -37,6 +37,9 @@ const REST: Duration = Duration::from_secs(30);
 /// The front ends' own drain is shorter; this is for one that does not end.
 const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 
+/// Two nodes that are started together find each other sooner.
+const FIRST_HEARD_WITHIN: Duration = Duration::from_secs(5);
+
 /// Before a switchover is to be held again that could not be.
 const HOLD_AGAIN: Duration = Duration::from_millis(10);
 
@@ -126,6 +129,8 @@ pub(crate) struct Conductor {
     fit: bool,
     hold: Hold,
     hold_at: Option<Instant>,
+    /// Since the start nothing has been heard of the peer, and by then it should have been.
+    unheard_at: Option<Instant>,
     outputs: VecDeque<Output>,
 }
 
@@ -160,6 +165,7 @@ impl Conductor {
             fit: true,
             hold: Hold::No,
             hold_at: None,
+            unheard_at: Some(now + FIRST_HEARD_WITHIN),
             outputs: VecDeque::new(),
         };
         match settings.run {
@@ -232,6 +238,7 @@ impl Conductor {
             self.drained_by,
             self.ready_by,
             self.hold_at,
+            self.unheard_at,
             self.given_up_until.filter(|_| !self.is_active()),
         ];
         deadlines.into_iter().flatten().min()
@@ -299,6 +306,9 @@ impl Conductor {
         if self.outlook.peer_heard && !outlook.peer_heard {
             let detail = "nothing was heard of the peer for a peer timeout".to_owned();
             self.fault(Fault::PeerSilent, detail);
+        }
+        if outlook.peer_heard {
+            self.unheard_at = None;
         }
         self.outlook = outlook;
         self.vote_asked &= outlook.vote_counts;
@@ -408,6 +418,11 @@ impl Conductor {
             self.ready_by = None;
             self.overdue = true;
             self.fault(Fault::Unhealthy, "its server is not ready in time".into());
+        }
+        if is_over(self.unheard_at) {
+            self.unheard_at = None;
+            let detail = "nothing was heard of the peer since the start".to_owned();
+            self.fault(Fault::PeerSilent, detail);
         }
         if !self.is_active() && is_over(self.given_up_until) {
             self.given_up_until = None;

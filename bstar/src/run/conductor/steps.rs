@@ -63,7 +63,9 @@ impl Conductor {
         if serves && !self.owes_on_active {
             return;
         }
-        if !serves && self.settings.has_before_active && self.prepared.is_none() {
+        let is_asked = serves || !self.settings.has_before_active || self.prepared.is_some();
+        // It may look at a server that is there in every state, and so not before that one is well.
+        if !is_asked && (self.settings.run == ServerRun::Active || self.is_ready()) {
             self.begin(Job::BeforeActive(Purpose::Activation));
         } else if self.settings.run == ServerRun::Active && self.server == Server::Off {
             self.start_server();

@@ -80,3 +80,40 @@ fn a_server_that_is_restarted_is_told_again_what_it_is_before_clients_are_let_in
     bench.feed(Input::ServerGaveUp("5 ends in a row".into()));
     assert_eq!((bench.gate, bench.fit), (Gate::Closed, false));
 }
+
+#[test]
+fn a_node_made_active_asks_before_active_when_its_server_is_well() {
+    let mut bench = Bench::new(ServerRun::Always);
+    bench.enter(State::Active);
+    bench.feed(Input::ServerStarted);
+    bench.pass(RETRY_AFTER);
+    assert_eq!(bench.running, None);
+    assert_eq!(bench.gate, Gate::Voting);
+    bench.feed(Input::Healthy);
+    bench.end_hooks(HookKind::BeforeActive, Ok(()));
+    bench.end_hooks(HookKind::OnActive, Ok(()));
+    assert_eq!(bench.gate, Gate::Open);
+    // One that does not become well in time is never asked.
+    let mut bench = Bench::new(ServerRun::Always);
+    bench.enter(State::Active);
+    bench.feed(Input::ServerStarted);
+    bench.look_out(false, true);
+    bench.take_log();
+    bench.pass(Duration::from_secs(30));
+    assert_eq!(bench.take_log(), ["unhealthy"]);
+    assert!(!bench.fit);
+    assert_eq!(bench.gate, Gate::Closed);
+}
+
+#[test]
+fn a_peer_that_was_never_heard_is_told_of_once() {
+    let mut bench = Bench::new(ServerRun::None);
+    bench.take_log();
+    bench.pass(FIRST_HEARD_WITHIN * 3);
+    assert_eq!(bench.take_log(), ["peer-silent"]);
+    let mut bench = Bench::new(ServerRun::None);
+    bench.look_out(false, true);
+    bench.take_log();
+    bench.pass(FIRST_HEARD_WITHIN * 3);
+    assert!(bench.log.is_empty());
+}
