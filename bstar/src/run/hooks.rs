@@ -127,11 +127,8 @@ fn advance<S: 'static>(scope: &mut Scope<S>, shared: &Shared<S>) {
     }
 }
 
-/// Tells the end, once this turn has.
+/// Tells the end, once this turn has; the log is for whoever is told.
 fn conclude<S: 'static>(scope: &mut Scope<S>, shared: &Shared<S>, result: Result<(), HookError>) {
-    if let Err(error) = &result {
-        tracing::warn!(%error);
-    }
     let shared = Rc::clone(shared);
     scope.defer(move |state, scope| {
         if let Some(run) = shared.take() {

@@ -36,6 +36,7 @@ pub(crate) struct ServerView {
     pub(crate) restarts: u64,
     /// How many ends came in a row, without a life between them that counts.
     pub(crate) ends_in_a_row: u32,
+    /// How it ended last without having been asked to.
     pub(crate) last_end: Option<String>,
 }
 
@@ -218,14 +219,12 @@ impl<S: 'static> Supervisor<S> {
 
     /// The process has ended.
     fn handle_end(&mut self, scope: &mut Scope<S>, ended: &Ended) {
-        let how = describe(ended);
         match std::mem::replace(&mut self.phase, Phase::Down) {
-            Phase::Running(_) => self.pause(scope, how),
+            Phase::Running(_) => self.pause(scope, describe(ended)),
             Phase::Stopping { timer, again, .. } => {
                 if let Some(timer) = timer {
                     scope.cancel_timer(timer);
                 }
-                self.last_end = Some(how);
                 self.tell_later(scope, ServerEvent::Stopped);
                 if again {
                     self.start(scope);
@@ -244,11 +243,10 @@ impl<S: 'static> Supervisor<S> {
         }
         self.ends_in_a_row = self.ends_in_a_row.saturating_add(1);
         let pause = self.pause_after(self.ends_in_a_row);
-        tracing::warn!(
-            how,
+        tracing::info!(
             in_a_row = self.ends_in_a_row,
             ?pause,
-            "the server has ended"
+            "the server is to be started again"
         );
         self.last_end = Some(how.clone());
         self.phase = match self.set_timer(scope, pause, Self::handle_pause) {

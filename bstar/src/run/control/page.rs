@@ -12,11 +12,16 @@ const LABEL: usize = 13;
 /// The page, with a line feed at its end.
 pub(crate) fn page(report: &Report) -> String {
     let mut page = Page(String::new());
+    // Until a node knows of its peer, its role is its state.
+    let is = if report.state == report.role {
+        "waits for its peer".to_owned()
+    } else {
+        format!("is {}", report.state)
+    };
     page.line(&format!(
-        "{} {} is {}, epoch {}{}",
+        "{} {} {is}, epoch {}{}",
         report.pair,
         report.role,
-        report.state,
         report.epoch,
         if report.maintenance {
             ", under maintenance"
@@ -408,6 +413,9 @@ program      bstar 0.1.0, pid 4711, up 2 h
             page.contains("\npeer         never heard, for 97 s\n"),
             "{page}"
         );
+        report.state.clone_from(&report.role);
+        let first = "orders backup waits for its peer, epoch 4, under maintenance\n";
+        assert!(super::page(&report).starts_with(first));
     }
 
     #[test]
