@@ -171,16 +171,7 @@ impl Beside {
     ///
     /// When one is there after the bound.
     pub fn kill_family(&self) -> Outcome<()> {
-        let family = self.family();
-        self.process.signal(Signal::KILL);
-        for relative in &family {
-            relative.signal(Signal::KILL);
-        }
-        self.process.kill()?;
-        for relative in &family {
-            relative.wait_gone()?;
-        }
-        Ok(())
+        kill_family(&self.process)
     }
 }
 
@@ -189,6 +180,41 @@ impl Drop for Beside {
         // A stopped keeper could not do this, and a test that fails in the midst of a fault leaves one.
         let _ = self.kill_family();
     }
+}
+
+/// Kills a process and all that it started and that still descends from it, by SIGKILL, and waits until all are gone.
+///
+/// # Errors
+///
+/// When one is there after the bound.
+pub fn kill_family(process: &Process) -> Outcome<()> {
+    let family = descendants(process.id());
+    process.signal(Signal::KILL);
+    for relative in &family {
+        relative.signal(Signal::KILL);
+    }
+    process.kill()?;
+    for relative in &family {
+        relative.wait_gone()?;
+    }
+    Ok(())
+}
+
+/// Waits until a script of a page ends, and answers with what it said.
+///
+/// # Errors
+///
+/// When it fails, or runs on after `bound`: it is killed then, with all that it started.
+pub fn follow(script: &mut Command, bound: Duration) -> Outcome<String> {
+    let page = Process::spawn("page", script);
+    let ended = page.wait_exit(bound);
+    if ended.is_err() {
+        // Its nodes and their servers would outlive the test.
+        kill_family(&page)?;
+    }
+    let status = ended.map_err(|why| page.describe(&why))?;
+    ensure(status.success(), || page.describe("not as the page says"))?;
+    Ok(page.stdout().text())
 }
 
 /// A process that a [`Beside`] started, held by a descriptor: what is sent to it never reaches another one.

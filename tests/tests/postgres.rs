@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getuid};
-use tests::beside::{Relative, wait_until};
+use tests::beside::{Relative, follow, wait_until};
 use tests::{
     BOUND, Beside, Distribution, Outcome, Process, TryOut, ensure, python, rounds_asked,
     second_address, skip, steady, tell,
@@ -550,10 +550,6 @@ fn the_page_can_be_followed() -> Outcome<()> {
     let Some(place) = try_out(HEARTBEAT)? else {
         return Ok(());
     };
-    let page = Process::spawn(
-        "page",
-        &mut place.script("postgres.md", "A try-out on one machine")?,
-    );
-    let status = page.wait_exit(3 * BOUND)?;
-    ensure(status.success(), || page.describe("not as the page says"))
+    let mut script = place.script("postgres.md", "A try-out on one machine")?;
+    follow(&mut script, 3 * BOUND).map(drop)
 }

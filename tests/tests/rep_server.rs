@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tests::beside::follow;
 use tests::{BOUND, Beside, Outcome, Process, TryOut, ensure, python, rounds_asked, skip, tell};
 
 const HEARTBEAT: Duration = Duration::from_millis(250);
@@ -100,11 +101,8 @@ fn the_page_can_be_followed() -> Outcome<()> {
     };
     let mut command = place.script("zeromq.md", "A try-out on one machine")?;
     command.env("PYTHON", python::interpreter("zmq")?);
-    let page = Process::spawn("page", &mut command);
-    let status = page.wait_exit(BOUND)?;
-    let said = page.stdout().text();
-    ensure(
-        status.success() && said.contains("request 1 is answer 1 of one"),
-        || page.describe("not as the page says"),
-    )
+    let said = follow(&mut command, BOUND)?;
+    ensure(said.contains("request 1 is answer 1 of one"), || {
+        format!("the first one did not answer first: {said}")
+    })
 }
