@@ -14,6 +14,7 @@
 //! * [`Namespace`] is a network of its own, in which links can be cut, [`Islands`] a pair in one;
 //! * [`freelance`] has servers of Freelance, good and bad, and runs its programs;
 //! * [`python`] finds an interpreter that has `zmq`;
+//! * [`Timing`] is how soon a pair notices a death, where that is measured;
 //! * [`TryOut`] has the files of `examples/` and the steps of the pages in `docs/`;
 //! * [`campaign`] has hundreds of such faults, in networks of their own, with a judge outside;
 //! * [`failover`] measures how long clients wait, beside keepalived;
@@ -38,6 +39,7 @@ mod process;
 pub mod programs;
 pub mod python;
 mod steady;
+mod timing;
 mod traffic;
 mod tryout;
 
@@ -56,6 +58,7 @@ pub use node::{Node, NodeConfig, Pair, Role, StateLine};
 pub use peer::{Heard, PeerConfig, ScriptedPeer};
 pub use process::{Line, Lines, Process};
 pub use steady::steady;
+pub use timing::Timing;
 pub use traffic::{Sample, Traffic};
 pub use tryout::{TryOut, second_address};
 

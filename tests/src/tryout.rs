@@ -1,11 +1,12 @@
 //! The try-outs of the pages in `docs/`, with the files of `examples/` as they are: only the folder, the
-//! addresses and the ports are others, so that several can run side by side.
+//! addresses and the ports are others, so that several test processes can run side by side.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::statvfs;
@@ -13,38 +14,49 @@ use tempfile::TempDir;
 
 use crate::beside::Beside;
 use crate::netns::run;
-use crate::{Outcome, address, free_endpoint, port, programs, python};
+use crate::{Outcome, address, ensure, free_endpoint, port, programs, python};
 
-/// What the pages call the folder, and the heartbeat of their configurations.
+/// What the pages call the folder.
 const FOLDER: &str = "/tmp/pair";
-const HEARTBEAT: &str = "heartbeat_ms = 1000\ntimeout_ms = 2000\n";
+/// How their configurations give the heartbeat, each in one of these ways.
+const HEARTBEATS: [&str; 2] = [
+    "heartbeat_ms = 1000\ntimeout_ms = 2000\n",
+    "heartbeat_ms = 500\n",
+];
 
 /// A file system in memory, on most machines, and how much room it must have.
 const MEMORY: &str = "/dev/shm";
 const MEMORY_NEEDED: u64 = 2 << 30;
 
+/// There is one at a time in a process: all have its two addresses, and what one measures is not to be disturbed by
+/// another one.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// A copy of one of the folders in `examples/`, made for this machine.
 pub struct TryOut {
     folder: TempDir,
     changes: Vec<(String, String)>,
+    // Last: the next one begins when nothing of this one is left.
+    _one: MutexGuard<'static, ()>,
 }
 
 impl TryOut {
-    /// Copies `examples/NAME`, with other numbers for `ports`, and this heartbeat.
+    /// Copies `examples/NAME`, with other numbers for `ports`, and this heartbeat, by which the peer timeout is two of
+    /// them. Waits until there is no other one in this process.
     ///
     /// # Errors
     ///
-    /// When files cannot be read or written.
+    /// When files cannot be read or written, or have nothing that is to be another.
     pub fn new(name: &str, ports: &[u16], heartbeat: Duration) -> Outcome<Self> {
+        // A test that failed has said so itself.
+        let one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = room().map_err(|error| format!("no folder: {error}"))?;
         // Servers may run as a user of their own.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
             .map_err(|error| error.to_string())?;
-        let ms = heartbeat.as_millis();
-        let times = format!("heartbeat_ms = {ms}\ntimeout_ms = {}\n", 2 * ms);
+        let times = format!("heartbeat_ms = {}\n", heartbeat.as_millis());
         let mut changes = vec![
             (FOLDER.to_owned(), folder.path().display().to_string()),
-            (HEARTBEAT.to_owned(), times),
             ("127.0.0.1".to_owned(), address().to_string()),
             ("127.0.0.2".to_owned(), second_address().to_string()),
         ];
@@ -53,12 +65,40 @@ impl TryOut {
             let named = format!("\"{}\"", python.display());
             changes.push(("\"python3\"".to_owned(), named));
         }
+        let heartbeats = HEARTBEATS.map(|given| (given.to_owned(), times.clone()));
+        changes.extend(heartbeats);
         let numbers = ports.iter().map(|port| (port.to_string(), free_port()));
         changes.extend(numbers);
-        let made = Self { folder, changes };
+        let made = Self {
+            folder,
+            changes,
+            _one: one_at_a_time,
+        };
         let from = repository().join("examples").join(name);
-        made.copy(&from, &made.path().join(name))?;
+        let text = made.copy(&from, &made.path().join(name))?;
+        for port in ports {
+            ensure(text.contains(&port.to_string()), || {
+                format!("the examples of {name} have no port {port}")
+            })?;
+        }
+        // Otherwise a test would run, and measure, with one that nobody asked for.
+        let is_given = |given: &&str| text.contains(*given);
+        ensure(HEARTBEATS.iter().any(is_given), || {
+            format!("the examples of {name} have no heartbeat that is known")
+        })?;
         Ok(made)
+    }
+
+    /// Puts `new` in the place of `old` in one of the copied files, for example `redis/pair.sh`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file, or `old` is not in it.
+    pub fn edit(&self, file: &str, old: &str, new: &str) -> Outcome<()> {
+        let path = self.path().join(file);
+        let text = read(&path)?;
+        ensure(text.contains(old), || format!("{file} has no {old:?}"))?;
+        fs::write(&path, text.replace(old, new)).map_err(|error| format!("{file}: {error}"))
     }
 
     /// The folder that the pages call `/tmp/pair`.
@@ -145,17 +185,21 @@ impl TryOut {
         Ok(command)
     }
 
-    fn copy(&self, from: &Path, to: &Path) -> Outcome<()> {
+    /// Copies the files of a folder, adapted, and answers with their text as it was.
+    fn copy(&self, from: &Path, to: &Path) -> Outcome<String> {
+        let mut all = String::new();
         let failed = |error: std::io::Error| format!("{}: {error}", from.display());
         fs::create_dir_all(to).map_err(failed)?;
         for entry in fs::read_dir(from).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let made = to.join(entry.file_name());
-            fs::write(&made, self.adapt(&read(&entry.path())?)).map_err(failed)?;
+            let text = read(&entry.path())?;
+            fs::write(&made, self.adapt(&text)).map_err(failed)?;
             let mode = entry.metadata().map_err(failed)?.permissions();
             fs::set_permissions(&made, mode).map_err(failed)?;
+            all += &text;
         }
-        Ok(())
+        Ok(all)
     }
 }
 

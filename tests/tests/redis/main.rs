@@ -13,13 +13,21 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::beside::wait_until;
-use tests::{BOUND, Distribution, Outcome, ensure, python, rounds_asked, skip, tell};
+use tests::{
+    BOUND, Distribution, Outcome, Timing, ensure, python, rounds_asked, skip, steady, tell,
+};
 
-use pair::{Change, RedisPair};
+use pair::RedisPair;
 use writer::{Ack, WRITERS, Writers};
 
 /// How many writes are acknowledged before a fault, and after it.
 const WRITES: usize = 200;
+
+/// That of the example.
+const TIMING: Timing = Timing {
+    heartbeat: Duration::from_millis(500),
+    proof_of_death: false,
+};
 
 /// How much may be missing in a copy that takes over, where that is what is tested.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -99,12 +107,12 @@ impl Fault {
 
     fn end(self, pair: &mut RedisPair, active: usize) -> Outcome<()> {
         match self {
-            Self::KillAll | Self::KillBstar => pair.sides[active].start(),
+            Self::KillAll | Self::KillBstar => pair.start_side(active),
             Self::Terminate => {
                 let node = pair.sides[active].node()?;
                 let status = node.process().wait_exit(BOUND)?;
                 ensure(status.success(), || node.process().describe("at its end"))?;
-                pair.sides[active].start()
+                pair.start_side(active)
             }
             Self::StopAll | Self::StopRedis | Self::StopBstar => {
                 let node = pair.sides[active].node()?;
@@ -128,60 +136,63 @@ struct Measured {
 }
 
 #[test]
-fn faults_of_a_pair_of_redis() {
-    if let Err(why) = needed() {
-        return skip(&format!("Redis as a pair: {why}"));
+fn faults_of_a_pair_of_redis() -> Outcome<()> {
+    if let Err(why) = writers_needed() {
+        skip(&format!("Redis as a pair: {why}"));
+        return Ok(());
     }
     let rounds = rounds_asked().unwrap_or(1);
-    let mut pair = RedisPair::start(Change::default()).expect("the pair starts");
-    redis_cli_is_served(&pair).expect("redis-cli is served by the active one alone");
+    let mut pair = RedisPair::start(TIMING, None)?;
+    redis_cli_is_served(&pair)?;
     let mut table = heading("fault");
     for fault in Fault::ALL {
-        table.push(measure(&mut pair, fault, rounds).row(fault.name()));
+        table.push(measure(&mut pair, fault, rounds)?.row(fault.name()));
     }
     tell(&table.join("\n"));
+    Ok(())
 }
 
 /// How long clients of Redis wait after a kill of the whole active side, by the heartbeat of the pair.
 #[test]
-fn failovers_of_a_pair_of_redis() {
-    if let Err(why) = needed() {
-        return skip(&format!("failovers of Redis: {why}"));
+fn failovers_of_a_pair_of_redis() -> Outcome<()> {
+    if let Err(why) = writers_needed() {
+        skip(&format!("failovers of Redis: {why}"));
+        return Ok(());
     }
-    let asked = rounds_asked();
+    let rounds = rounds_asked().unwrap_or(1);
     let mut table = heading("kill -9 of the whole active side");
-    for (heartbeat, proof_of_death) in [(1000, false), (1000, true), (100, false), (100, true)] {
-        // Where nobody asks how long it takes, one of them shows that it works.
-        if asked.is_none() && (heartbeat, proof_of_death) != (100, true) {
-            continue;
-        }
-        let mut pair = RedisPair::start(Change {
-            heartbeat: Some(Duration::from_millis(heartbeat)),
-            proof_of_death,
-            limit: None,
-        })
-        .expect("the pair starts");
-        let measured = measure(&mut pair, Fault::KillAll, asked.unwrap_or(1));
-        let proof = if proof_of_death {
-            ", proof of death"
-        } else {
-            ""
-        };
-        table.push(measured.row(&format!("heartbeat {heartbeat} ms{proof}")));
+    for timing in Timing::measured() {
+        steady(timing.heartbeat / 2, || {
+            let mut pair = RedisPair::start(timing, None)?;
+            let measured = measure(&mut pair, Fault::KillAll, rounds)?;
+            table.push(measured.row(&timing.to_string()));
+            Ok(())
+        })?;
     }
     tell(&table.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn newer_data_never_give_way_to_older_ones() -> Outcome<()> {
+    if let Err(why) = needed() {
+        skip(&format!("which data of Redis are served: {why}"));
+        return Ok(());
+    }
+    let mut pair = RedisPair::start(TIMING, Some(LIMIT))?;
+    data::newer_data_are_served(&mut pair)?;
+    data::an_old_copy_is_not_served(&mut pair, LIMIT)
 }
 
 /// Does a fault so often.
-fn measure(pair: &mut RedisPair, fault: Fault, rounds: usize) -> Measured {
+fn measure(pair: &mut RedisPair, fault: Fault, rounds: usize) -> Outcome<Measured> {
     let mut measured = Measured::default();
     for round in 0..rounds {
         let prefix = format!("{fault:?}:{round}");
-        if let Err(why) = one_fault(pair, fault, &prefix, &mut measured) {
-            panic!("{}, round {round}: {why}", fault.name());
-        }
+        one_fault(pair, fault, &prefix, &mut measured)
+            .map_err(|why| format!("{}, round {round}: {why}", fault.name()))?;
     }
-    measured
+    Ok(measured)
 }
 
 /// The head of a table, whose rows are [`Measured::row`].
@@ -193,20 +204,6 @@ fn heading(what: &str) -> Vec<String> {
         ),
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|".to_owned(),
     ]
-}
-
-#[test]
-fn newer_data_never_give_way_to_older_ones() {
-    if let Err(why) = needed() {
-        return skip(&format!("which data of Redis are served: {why}"));
-    }
-    let limited = Change {
-        limit: Some(LIMIT.as_secs()),
-        ..Change::default()
-    };
-    let mut pair = RedisPair::start(limited).expect("the pair starts");
-    data::newer_data_are_served(&mut pair).expect("the newer data are served");
-    data::an_old_copy_is_not_served(&mut pair, LIMIT).expect("an old copy is not served");
 }
 
 impl Measured {
@@ -296,7 +293,13 @@ fn redis_cli_is_served(pair: &RedisPair) -> Outcome<()> {
     )
 }
 
-/// What the test needs.
+/// What a test needs that writes under faults.
+fn writers_needed() -> Outcome<()> {
+    needed()?;
+    python::script_with("redis_writer.py", "redis").map(drop)
+}
+
+/// What any test needs.
 fn needed() -> Outcome<()> {
     for program in ["redis-server", "redis-cli"] {
         Command::new(program)
@@ -305,5 +308,5 @@ fn needed() -> Outcome<()> {
             .status()
             .map_err(|error| format!("{program}: {error}"))?;
     }
-    python::script_with("redis_writer.py", "redis").map(drop)
+    Ok(())
 }

@@ -1,100 +1,74 @@
 //! The pair of docs/redis.md, from the files of examples/redis, at addresses of its own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tests::beside::wait_until;
-use tests::{BOUND, Beside, Outcome, Process, ensure};
+use tests::{BOUND, Beside, Outcome, Process, Timing, TryOut, ensure};
 
-/// What is other than in the files of the example.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Change {
-    /// How many seconds of writes may be missing.
-    pub(crate) limit: Option<u64>,
-    pub(crate) heartbeat: Option<Duration>,
-    /// A side that refuses is taken for dead at once.
-    pub(crate) proof_of_death: bool,
-}
+/// How many seconds of writes may be missing, as the script of the example has it.
+const LIMIT: &str = "limit=30";
 
-/// What the files of the example have for this machine's, and what stands here in its place.
-struct Place {
-    folder: PathBuf,
-    addresses: [String; 2],
-    change: Change,
-}
-
-impl Place {
-    fn put_into(&self, text: &str) -> String {
-        let text = text.replace("/tmp/pair", &self.folder.display().to_string());
-        let mut changes = Vec::new();
-        if let Some(limit) = self.change.limit {
-            changes.push(("limit=30", format!("limit={limit}")));
-        }
-        if let Some(heartbeat) = self.change.heartbeat {
-            let heartbeat = format!("heartbeat_ms = {}", heartbeat.as_millis());
-            changes.push(("heartbeat_ms = 500", heartbeat));
-        }
-        let [one, two] = &self.addresses;
-        changes.push(("127.0.0.1", one.clone()));
-        changes.push(("127.0.0.2", two.clone()));
-        let put = |text: String, (old, new): &(&str, String)| text.replace(old, new);
-        changes.iter().fold(text, put)
-    }
-}
-
-/// There is one at a time: they have the same addresses.
-static ONE: Mutex<()> = Mutex::new(());
+/// None of them is another than in the example: `redis-cli` asks at 6379 where the page names no port.
+pub(crate) const PORTS: [u16; 0] = [];
 
 /// Both sides.
 pub(crate) struct RedisPair {
     pub(crate) sides: [Side; 2],
-    _one: MutexGuard<'static, ()>,
-    // Last, so that it is removed when nobody writes there any more.
-    _folder: tempfile::TempDir,
+    timing: Timing,
+    // Last, so that its folder is removed when nobody writes there any more.
+    place: TryOut,
 }
 
 /// A machine: Redis with a `bstar run` beside it.
 pub(crate) struct Side {
     name: &'static str,
     address: String,
-    folder: PathBuf,
-    /// What its configuration says of that, more than the example's.
-    proof_of_death: Option<String>,
     node: Option<Beside>,
 }
 
 impl RedisPair {
-    /// Starts both and waits until the second is a copy of the first.
-    pub(crate) fn start(change: Change) -> Outcome<Self> {
-        let one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
-        let place = Place {
-            folder: folder.path().to_owned(),
-            addresses: two_addresses(),
-            change,
-        };
-        place_files(&place)?;
-        let [one, two] = &place.addresses;
-        let side = |name, address: &String, peer: &String| Side {
+    /// Starts both and waits until the second is a copy of the first. How much may be missing in a copy that takes
+    /// over is `limit` where that is given.
+    pub(crate) fn start(timing: Timing, limit: Option<Duration>) -> Outcome<Self> {
+        let place = TryOut::new("redis", &PORTS, timing.heartbeat)?;
+        for folder in ["redis-one", "redis-two"] {
+            let made = fs::create_dir(place.path().join(folder));
+            made.map_err(|error| format!("{folder}: {error}"))?;
+        }
+        if let Some(limit) = limit {
+            place.edit(
+                "redis/pair.sh",
+                LIMIT,
+                &format!("limit={}", limit.as_secs()),
+            )?;
+        }
+        let side = |name, address| Side {
             name,
-            address: address.clone(),
-            folder: place.folder.clone(),
-            proof_of_death: change.proof_of_death.then(|| proof_of_death(peer)),
+            address: place.adapt(address),
             node: None,
         };
         let mut pair = Self {
-            sides: [side("one", one, two), side("two", two, one)],
-            _one: one_at_a_time,
-            _folder: folder,
+            sides: [side("one", "127.0.0.1"), side("two", "127.0.0.2")],
+            timing,
+            place,
         };
-        for side in &mut pair.sides {
-            side.start()?;
-        }
+        pair.start_side(0)?;
+        pair.start_side(1)?;
         pair.wait_settled()?;
         Ok(pair)
+    }
+
+    /// Starts one that is down.
+    pub(crate) fn start_side(&mut self, index: usize) -> Outcome<()> {
+        let more = self.timing.section(&self.sides[1 - index].front());
+        let side = &mut self.sides[index];
+        // What is left of its last life has the addresses.
+        side.node = None;
+        let file = format!("redis/{}.toml", side.name);
+        side.node = Some(self.place.start_with(&file, &more)?);
+        Ok(())
     }
 
     /// The side that is active, and the other one.
@@ -133,15 +107,6 @@ impl RedisPair {
 }
 
 impl Side {
-    pub(crate) fn start(&mut self) -> Outcome<()> {
-        let file = self.folder.join(format!("redis/{}.toml", self.name));
-        let mut text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
-        text.extend(self.proof_of_death.as_deref());
-        self.node = None;
-        self.node = Some(Beside::start_in(&self.folder, self.name, &text)?);
-        Ok(())
-    }
-
     pub(crate) fn node(&self) -> Outcome<&Beside> {
         let node = self.node.as_ref();
         node.ok_or_else(|| format!("{} is down", self.name))
@@ -202,33 +167,4 @@ fn redis_cli(address: &str, port: &str, command: &[&str]) -> Outcome<String> {
     let status = asked.wait_exit(BOUND)?;
     ensure(status.success(), || asked.describe("failed"))?;
     Ok(asked.stdout().text())
-}
-
-fn proof_of_death(peer: &str) -> String {
-    format!("\n[proof_of_death]\npeer_frontends = [\"tcp://{peer}:6379\"]\n")
-}
-
-/// Two addresses of the loopback that no other process has, so that the ports can be those of the example.
-fn two_addresses() -> [String; 2] {
-    let [a, b, c, d] = tests::address().octets();
-    // The harness hands out those whose second byte is from 64 to 127.
-    [64, 128].map(|more| format!("{a}.{}.{c}.{d}", b + more))
-}
-
-fn place_files(place: &Place) -> Outcome<()> {
-    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/redis");
-    let put = || -> std::io::Result<()> {
-        for folder in ["redis", "redis-one", "redis-two"] {
-            fs::create_dir(place.folder.join(folder))?;
-        }
-        for entry in fs::read_dir(files)? {
-            let entry = entry?;
-            let to = place.folder.join("redis").join(entry.file_name());
-            // The copy keeps the permission to run a script.
-            fs::copy(entry.path(), &to)?;
-            fs::write(&to, place.put_into(&fs::read_to_string(&to)?))?;
-        }
-        Ok(())
-    };
-    put().map_err(|error| format!("cannot place the example: {error}"))
 }
