@@ -10,6 +10,9 @@ use tests::{BOUND, Beside, Outcome, Process, Timing, TryOut, ensure};
 /// How many seconds of writes may be missing, as the script of the example has it.
 const LIMIT: &str = "limit=30";
 
+/// How long one write may take to the replica, before it is tried with another one.
+const COPY: Duration = Duration::from_secs(2);
+
 /// None of them is another than in the example: `redis-cli` asks at 6379 where the page names no port.
 pub(crate) const PORTS: [u16; 0] = [];
 
@@ -81,16 +84,27 @@ impl RedisPair {
         }
     }
 
-    /// Waits until one is active, the other passive, and its data a copy of the same.
+    /// Waits until one is active, the other passive, and what is written now reaches its data.
     pub(crate) fn wait_settled(&self) -> Outcome<()> {
         wait_until(BOUND, || {
             self.active().is_ok_and(|(active, passive)| {
                 self.sides[passive].state().as_deref() == Some("passive")
                     && self.sides[passive].is_replica()
                     && self.sides[passive].epoch() == self.sides[active].epoch()
+                    && self.is_copied(active, passive)
             })
         })
         .map_err(|why| self.describe(&format!("not settled: {why}")))
+    }
+
+    /// Whether a write has reached the replica. Its link is up before anything is sent on it: the master waits for a
+    /// first word of a replica that was copied as a whole, for up to a second.
+    fn is_copied(&self, active: usize, passive: usize) -> bool {
+        let Ok(count) = self.sides[active].redis(&["INCR", "settled"]) else {
+            return false;
+        };
+        let has_come = || self.sides[passive].redis(&["GET", "settled"]).as_ref() == Ok(&count);
+        wait_until(COPY, has_come).is_ok()
     }
 
     /// All that both said, without what Redis says of itself.
