@@ -12,9 +12,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tests::beside::wait_until;
+use tests::beside::{follow, wait_until};
 use tests::{
-    BOUND, Distribution, Outcome, Timing, ensure, python, rounds_asked, skip, steady, tell,
+    BOUND, Distribution, Outcome, Timing, TryOut, ensure, python, rounds_asked, skip, steady, tell,
 };
 
 use pair::RedisPair;
@@ -182,6 +182,21 @@ fn newer_data_never_give_way_to_older_ones() -> Outcome<()> {
     let mut pair = RedisPair::start(TIMING, Some(LIMIT))?;
     data::newer_data_are_served(&mut pair)?;
     data::an_old_copy_is_not_served(&mut pair, LIMIT)
+}
+
+#[test]
+fn the_page_can_be_followed() -> Outcome<()> {
+    if let Err(why) = needed() {
+        skip(&format!("the page about Redis: {why}"));
+        return Ok(());
+    }
+    // The page makes the folders itself.
+    let place = TryOut::new("redis", &pair::PORTS, TIMING.heartbeat)?;
+    let mut script = place.script("redis.md", "A try-out on one machine")?;
+    let said = follow(&mut script, 3 * BOUND)?;
+    // The active one before the switchover, its replica, the other one after it, and the first one after the kill.
+    let answers = said.lines().filter(|line| *line == "hello").count();
+    ensure(answers == 3, || format!("{answers} of 3 answers: {said}"))
 }
 
 /// Does a fault so often.
