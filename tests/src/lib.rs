@@ -41,7 +41,7 @@ pub mod python;
 mod steady;
 mod timing;
 mod traffic;
-mod tryout;
+pub mod tryout;
 
 use std::io::Write;
 use std::time::Duration;

@@ -33,6 +33,19 @@ pub fn example(name: &str) -> PathBuf {
     found(BUILT.get_or_init(build), &Path::new("examples").join(name))
 }
 
+/// A `PATH` on which the program `name` is found before all others.
+///
+/// # Panics
+///
+/// As [`program`].
+#[must_use]
+pub fn search_path(name: &str) -> String {
+    let program = program(name);
+    let folder = program.parent().expect("a program lies in a folder");
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{path}", folder.display())
+}
+
 fn found(built: &Outcome<PathBuf>, name: &Path) -> PathBuf {
     let folder = match built {
         Ok(folder) => folder,

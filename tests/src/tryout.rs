@@ -164,23 +164,15 @@ impl TryOut {
     ///
     /// When there is no such page, or no such heading.
     pub fn script(&self, page: &str, heading: &str) -> Outcome<Command> {
-        let text = read(&repository().join("docs").join(page))?;
-        let section = text.split("\n## ").find(|part| part.starts_with(heading));
-        let section = section.ok_or_else(|| format!("{page} has no heading {heading:?}"))?;
-        let blocks = section.split("```sh\n").skip(1);
-        let blocks = blocks.filter_map(|block| block.split("```").next());
-        let page: String = blocks.map(|block| self.adapt(block)).collect();
+        let page = self.adapt(&commands(page, heading)?);
         // The files are copied already, with the numbers of this try-out.
         let before = "set -eux\ntrap 'kill $(jobs -p); wait' EXIT\n\
              cp() { :; }\n\
              python3() { timeout 5 \"$PYTHON\" \"$@\" || [ $? = 124 ]; }\n";
         let mut command = Command::new("bash");
-        let folder = programs::program("bstar");
-        let folder = folder.parent().map(PathBuf::from).unwrap_or_default();
-        let path = std::env::var("PATH").unwrap_or_default();
         command
             .args(["-c", &format!("{before}{page}")])
-            .env("PATH", format!("{}:{path}", folder.display()))
+            .env("PATH", programs::search_path("bstar"))
             .current_dir(self.path());
         Ok(command)
     }
@@ -201,6 +193,21 @@ impl TryOut {
         }
         Ok(all)
     }
+}
+
+/// All that stands in the blocks ```` ```sh ```` of `docs/PAGE` below the heading.
+///
+/// # Errors
+///
+/// When there is no such page, or no such heading.
+pub fn commands(page: &str, heading: &str) -> Outcome<String> {
+    let text = read(&repository().join("docs").join(page))?;
+    let section = text.split("\n## ").find(|part| part.starts_with(heading));
+    let section = section.ok_or_else(|| format!("{page} has no heading {heading:?}"))?;
+    let blocks = section.split("```sh\n").skip(1);
+    Ok(blocks
+        .filter_map(|block| block.split("```").next())
+        .collect())
 }
 
 /// A second loopback address of this test process, as [`address`] is the first.
@@ -237,7 +244,9 @@ fn free_port() -> String {
     }
 }
 
-fn repository() -> PathBuf {
+/// The folder that the pages are followed in.
+#[must_use]
+pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 

@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tests::programs::program;
-use tests::{Namespace, Outcome, ensure, skip};
+use tests::beside::follow;
+use tests::programs::search_path;
+use tests::{BOUND, Namespace, Outcome, ensure, skip};
 
 /// The block of the README that has this line in it.
 fn block(with: &str) -> Outcome<String> {
@@ -49,27 +50,18 @@ fn three_lines_put_a_server_behind_a_pair() -> Outcome<()> {
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let bstar = program("bstar");
-    let programs = bstar
-        .parent()
-        .map_or_else(String::new, |path| path.display().to_string());
-    let path = std::env::var("PATH").unwrap_or_default();
     let script = format!("set -o pipefail\n{}{AFTER}", block("bstar run --primary")?);
-    let output = Command::new("ip")
+    let mut command = Command::new("ip");
+    command
         .args(["netns", "exec", namespace.name(), "bash", "-c", &script])
         .current_dir(folder.path())
-        .env("PATH", format!("{programs}:{path}"))
-        .env("XDG_RUNTIME_DIR", folder.path())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
-    let told = String::from_utf8_lossy(&output.stdout);
-    let trouble = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.success(), || format!("{told}{trouble}"))?;
+        .env("PATH", search_path("bstar"))
+        .env("XDG_RUNTIME_DIR", folder.path());
+    let told = follow(&mut command, 3 * BOUND)?;
     ensure(told.contains("<!DOCTYPE"), || format!("no page: {told}"))?;
     let after = std::fs::read_to_string(folder.path().join("after.html"));
     let after = after.map_err(|error| error.to_string())?;
     ensure(after.contains("<!DOCTYPE"), || {
-        format!("no page after the kill: {trouble}")
+        format!("no page after the kill: {after}")
     })
 }
