@@ -180,21 +180,21 @@ fn the_server_gets_its_arguments_as_they_are() {
 
 #[test]
 fn when_its_parent_is_killed_nothing_is_left() {
-    let mut keeper = Keeper::under_a_parent(FAMILY);
-    let family = keeper.pids("pids", FAMILY_SIZE);
-    let pid = keeper.pids("keeper", 1);
-    assert!(!family.iter().chain(&pid).any(|pid| is_gone(*pid)));
-    keeper.signal(Signal::KILL);
-    keeper.end();
-    wait_for("all are gone", || all_gone(&family) && all_gone(&pid));
+    its_parent_is_killed(|_| ());
 }
 
 #[test]
 fn a_keeper_that_is_stopped_does_the_same() {
+    its_parent_is_killed(|keeper| kill_process(keeper, Signal::STOP).unwrap());
+}
+
+/// Nothing is left when what started the keeper is killed, after `first` was done to the keeper.
+fn its_parent_is_killed(first: impl FnOnce(Pid)) {
     let mut keeper = Keeper::under_a_parent(FAMILY);
     let family = keeper.pids("pids", FAMILY_SIZE);
     let pid = keeper.pids("keeper", 1);
-    kill_process(Pid::from_raw(pid[0]).unwrap(), Signal::STOP).unwrap();
+    assert!(!family.iter().chain(&pid).any(|pid| is_gone(*pid)));
+    first(Pid::from_raw(pid[0]).unwrap());
     keeper.signal(Signal::KILL);
     keeper.end();
     wait_for("all are gone", || all_gone(&family) && all_gone(&pid));
