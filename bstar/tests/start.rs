@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ fn log_of_start(front: &str) -> String {
     let ports = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let [local, remote, listen, server] = ports.map(|port| port.local_addr().unwrap());
     let runtime = tempfile::tempdir().unwrap();
-    let mut child = Command::new("sh")
+    let child = Command::new("sh")
         .args(["-c", "ulimit -n 2000; exec \"$@\"", "sh"])
         .args([env!("CARGO_BIN_EXE_bstar"), "run", "--primary"])
         .arg(format!("--link-local=tcp://{local}"))
@@ -31,15 +32,20 @@ fn log_of_start(front: &str) -> String {
         .env_remove("RUST_LOG")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    stdout.read_line(&mut line).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+        .spawn();
+    let mut node = Node(child.unwrap());
+    let stdout = node.0.stdout.take().unwrap();
+    let mut stderr = node.0.stderr.take().unwrap();
+    let (said, first) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        // Nobody waits any more if it came too late.
+        let _ = said.send(line);
+    });
+    let line = first.recv_timeout(BOUND).unwrap_or_default();
+    drop(node);
     let mut log = String::new();
-    let mut stderr = child.stderr.take().unwrap();
     stderr.read_to_string(&mut log).unwrap();
     assert!(line.starts_with("state=primary "), "{line}{log}");
     log
