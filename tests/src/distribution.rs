@@ -22,7 +22,7 @@ impl Distribution {
         self.sorted.len()
     }
 
-    /// The value below which the given hundredth part lies; zero when there is none.
+    /// The least value below which the given hundredth part of the others lies, at least; zero when there is none.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let last = self.sorted.len().saturating_sub(1);
@@ -43,5 +43,23 @@ impl fmt::Display for Distribution {
             ms(99),
             ms(100)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let ms = Duration::from_millis;
+        let mut five = Distribution::default();
+        assert_eq!(five.percentile(50), Duration::ZERO);
+        for value in [5, 1, 4, 2, 3] {
+            five.add(ms(value));
+        }
+        let found = [0, 25, 50, 51, 90, 100].map(|percent| five.percentile(percent));
+        assert_eq!(found, [1, 2, 3, 4, 5, 5].map(ms));
+        assert_eq!(five.count(), 5);
     }
 }

@@ -13,7 +13,7 @@
 //! * [`Traffic`] asks a pair without pause and remembers how long each answer took;
 //! * [`Namespace`] is a network of its own, in which links can be cut, [`Islands`] a pair in one;
 //! * [`freelance`] has servers of Freelance, good and bad, and runs its programs;
-//! * [`python`] finds an interpreter that has `zmq`;
+//! * [`python`] finds an interpreter that has the modules a test needs;
 //! * [`Timing`] is how soon a pair notices a death, where that is measured;
 //! * [`TryOut`] has the files of `examples/` and the steps of the pages in `docs/`;
 //! * [`campaign`] has hundreds of such faults, in networks of their own, with a judge outside;
