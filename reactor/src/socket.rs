@@ -274,6 +274,11 @@ pub fn last_endpoint(socket: &zmq::Socket) -> Result<String, SocketError> {
     })
 }
 
+/// Binds an endpoint of a socket that is there already.
+pub(crate) fn bind(socket: &mut zmq::Socket, endpoint: &str) -> Result<(), SocketError> {
+    open(socket, Way::Bind, endpoint)
+}
+
 fn open(socket: &mut zmq::Socket, way: Way, endpoint: &str) -> Result<(), SocketError> {
     let refused = |reason: String| SocketError::Endpoint {
         endpoint: endpoint.to_owned(),

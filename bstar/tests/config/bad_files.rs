@@ -114,7 +114,7 @@ const TOP: &[(&str, &str)] = &[
     ),
     (
         "colour = 1",
-        "pair.toml:2: colour: no such key; known here are role, pair, heartbeat_ms, timeout_ms, drain_ms, offer_wait_ms, fail_back_ms, serve_alone_ms, state_dir, control, vote_when_unhealthy",
+        "pair.toml:2: colour: no such key; known here are role, pair, heartbeat_ms, timeout_ms, drain_ms, offer_wait_ms, fail_back_ms, serve_alone_ms, state_dir, control, max_memory_mib, vote_when_unhealthy",
     ),
     (
         "fall = 1",
@@ -191,6 +191,10 @@ const TOP: &[(&str, &str)] = &[
     (
         "pair = \"a",
         r#"pair.toml:2: no TOML: invalid basic string, expected `"`, in the line pair = "a"#,
+    ),
+    (
+        "max_memory_mib = 63",
+        "pair.toml:2: max_memory_mib: 63 is out of range: it goes from 64 to 1000000",
     ),
     (
         "vote_when_unhealthy = \"yes\"",

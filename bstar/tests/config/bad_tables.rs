@@ -193,6 +193,10 @@ const TABLES: &[(&str, &str)] = &[
         "pair.toml:9: zmq.max_waiting: 1000001 is out of range: it goes from 1 to 1000000",
     ),
     (
+        "[[zmq]]\nlisten = \"tcp://*:5001\"\nserver = \"tcp://127.0.0.1:5555\"\nmax_memory_mib = 64",
+        "pair.toml:9: zmq.max_memory_mib: no such key; it belongs to the top, before the first table",
+    ),
+    (
         "[server]\nrun = \"active\"",
         r#"pair.toml:6: server.command: missing; write for example command = ["redis-server", "a.conf"]"#,
     ),

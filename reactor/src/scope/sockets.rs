@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use super::outbox::Outbox;
 use super::{ReadyItem, Scope, unwatch};
 use crate::backend::Token;
-use crate::{Error, Interest, Ready, Rejected, SocketKey, SourceKey};
+use crate::{Error, Interest, Ready, Rejected, SocketError, SocketKey, SourceKey};
 
 pub(super) struct SocketSlot {
     pub(super) socket: zmq::Socket,
@@ -258,6 +258,18 @@ impl<S: 'static> Scope<S> {
         f: impl FnOnce(&zmq::Socket) -> R,
     ) -> Result<R, Error> {
         Ok(f(&self.touch(key)?.socket))
+    }
+
+    /// Binds an endpoint of a socket that is registered already, as [`SocketBuilder::bind`](crate::SocketBuilder::bind)
+    /// does while one is made: so that a monitor hears of the first connection, too.
+    ///
+    /// The error within is libzmq's: the socket is what it was, and may be bound again.
+    pub fn bind(
+        &mut self,
+        key: SocketKey,
+        endpoint: &str,
+    ) -> Result<Result<(), SocketError>, Error> {
+        Ok(crate::socket::bind(&mut self.touch(key)?.socket, endpoint))
     }
 
     /// Whether a message waits on the socket right now, whatever its interest.

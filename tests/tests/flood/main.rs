@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tests::{Namespace, Outcome, ensure, skip, steady, tell};
+use tests::{BOUND, Namespace, Outcome, ensure, skip, steady, tell};
 
 use server::LARGE_BYTES;
 use site::{HEARTBEAT, MAX_CONNECTIONS, Seen, Site};
@@ -36,6 +36,8 @@ const DEAF_PAUSE_OF_ALL: Duration = Duration::from_millis(20);
 /// Clients of ZeroMQ that do not finish a frame, and the bytes of it.
 const UNFINISHED: usize = 16;
 const UNFINISHED_BYTES: usize = 4 << 20;
+/// Clients of ZeroMQ whose message does not end.
+const ENDLESS: usize = 4;
 /// Both ends of each connection are this process's.
 const DESCRIPTORS: u64 = 16 << 10;
 
@@ -58,12 +60,14 @@ enum Abuse {
     TooMany,
     ZeromqNoise,
     ZeromqUnfinished,
+    ZeromqEndless,
+    ZeromqEndlessAtPassive,
     ZeromqDeaf,
     AllAtOnce,
 }
 
 impl Abuse {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::SlowSenders,
         Self::Deaf,
         Self::Silent,
@@ -73,6 +77,8 @@ impl Abuse {
         Self::TooMany,
         Self::ZeromqNoise,
         Self::ZeromqUnfinished,
+        Self::ZeromqEndless,
+        Self::ZeromqEndlessAtPassive,
         Self::ZeromqDeaf,
         Self::AllAtOnce,
     ];
@@ -87,7 +93,9 @@ impl Abuse {
             Self::RefusedByPassive => "a flood to the passive node",
             Self::TooMany => "more clients than may be let in",
             Self::ZeromqNoise => "ZeroMQ: noise, and frames too large",
-            Self::ZeromqUnfinished => "ZeroMQ: frames without an end",
+            Self::ZeromqUnfinished => "ZeroMQ: frames that are not finished",
+            Self::ZeromqEndless => "ZeroMQ: messages without an end",
+            Self::ZeromqEndlessAtPassive => "ZeroMQ: the same at the passive node",
             Self::ZeromqDeaf => "ZeroMQ: clients that never read",
             Self::AllAtOnce => "all at once, and questions at the control sockets",
         }
@@ -109,9 +117,28 @@ impl Abuse {
             }
             Self::ZeromqNoise => zeromq::noise(zeromq)?,
             Self::ZeromqUnfinished => zeromq::unfinished(zeromq, UNFINISHED, UNFINISHED_BYTES)?,
+            Self::ZeromqEndless => zeromq::endless(zeromq, ENDLESS)?,
+            Self::ZeromqEndlessAtPassive => zeromq::endless(&site.zeromq[1], ENDLESS)?,
             Self::ZeromqDeaf => zeromq::deaf(zeromq, DEAF, DEAF_PAUSE)?,
             Self::AllAtOnce => return all_at_once(site),
         }])
+    }
+
+    /// What the pair is configured with: the usual, or little.
+    fn max_memory_mib(self) -> u64 {
+        match self {
+            Self::ZeromqEndless | Self::ZeromqEndlessAtPassive => 64,
+            _ => 1024,
+        }
+    }
+
+    /// How long a client of ZeroMQ that behaves waits before it asks anew: only where the front end begins anew may its
+    /// request be lost.
+    fn patience(self) -> Duration {
+        match self {
+            Self::ZeromqEndless => Duration::from_millis(200),
+            _ => BOUND,
+        }
     }
 
     /// The memory that a node may have, in bytes.
@@ -128,6 +155,7 @@ impl Abuse {
             | Self::TooMany => tcp,
             Self::RefusedByPassive | Self::ZeromqNoise => 0,
             Self::ZeromqUnfinished => unfinished,
+            Self::ZeromqEndless | Self::ZeromqEndlessAtPassive => 4 * self.max_memory_mib() * MIB,
             Self::ZeromqDeaf => deaf,
             Self::AllAtOnce => tcp + unfinished + deaf,
         }
@@ -206,8 +234,8 @@ fn abuse_of_front_ends_moves_nothing_and_costs_little() -> Outcome<()> {
 
 /// Does it to a pair for a while.
 fn endure(abuse: Abuse) -> Outcome<Row> {
-    let site = Site::start()?;
-    let watch = site.watch()?;
+    let site = Site::start(abuse.max_memory_mib())?;
+    let watch = site.watch(abuse.patience())?;
     let before = site.standing()?;
     let floods = abuse.begin(&site)?;
     thread::sleep(duration());

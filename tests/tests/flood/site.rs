@@ -54,7 +54,7 @@ pub(crate) struct Seen {
 
 impl Site {
     /// Starts a pair, and waits until the primary serves and the backup stands by.
-    pub(crate) fn start() -> Outcome<Self> {
+    pub(crate) fn start(max_memory_mib: u64) -> Outcome<Self> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let links = [free_endpoint(), free_endpoint()];
         let tcp = [free_address(), free_address()];
@@ -67,7 +67,7 @@ impl Site {
             let role = ["primary", "backup"][index];
             let control = folder.path().join(format!("{role}.sock"));
             let config = format!(
-                "role = \"{role}\"\nheartbeat_ms = {}\ncontrol = \"{}\"\n\
+                "role = \"{role}\"\nheartbeat_ms = {}\nmax_memory_mib = {max_memory_mib}\ncontrol = \"{}\"\n\
                  [link]\nlocal = \"{}\"\nremote = \"{}\"\n\
                  [[tcp]]\nname = \"tcp\"\nlisten = \"{}\"\nserver = \"{behind_tcp}\"\nmax_connections = {MAX_CONNECTIONS}\n\
                  [[zmq]]\nname = \"zmq\"\nlisten = \"{}\"\nserver = \"{behind_zeromq}\"\n",
@@ -112,14 +112,14 @@ impl Site {
         Ok(site)
     }
 
-    /// Has someone look on.
-    pub(crate) fn watch(&self) -> Outcome<Watch> {
+    /// Has someone look on, who by ZeroMQ waits so long for an answer.
+    pub(crate) fn watch(&self, patience: Duration) -> Outcome<Watch> {
         let late = |index: usize| watch::lateness(&self.links[index], HEARTBEAT);
         Ok(Watch {
             lateness: [late(0)?, late(1)?],
             polite: [
                 watch::polite(self.tcp[0])?,
-                watch::polite_zeromq(&self.zeromq[0])?,
+                watch::polite_zeromq(&self.zeromq[0], patience)?,
             ],
         })
     }

@@ -76,23 +76,32 @@ pub(crate) fn ask(stream: &mut TcpStream) -> Outcome<()> {
     ensure(answer == [ASK], || format!("{answer:?} is no answer"))
 }
 
-/// The same by ZeroMQ.
-pub(crate) fn polite_zeromq(endpoint: &str) -> Outcome<Task<Served>> {
-    let open = || -> zmq::Result<zmq::Socket> {
+/// The same by ZeroMQ. Where no answer has come for `patience` it asks anew, by a new socket.
+pub(crate) fn polite_zeromq(endpoint: &str, patience: Duration) -> Outcome<Task<Served>> {
+    let endpoint = endpoint.to_owned();
+    let open = move || -> zmq::Result<zmq::Socket> {
         let socket = zmq::Context::new().socket(zmq::REQ)?;
         socket.set_linger(0)?;
-        socket.set_rcvtimeo(i32::try_from(BOUND.as_millis()).unwrap_or(i32::MAX))?;
-        socket.connect(endpoint)?;
+        socket.set_rcvtimeo(i32::try_from(patience.as_millis()).unwrap_or(i32::MAX))?;
+        socket.connect(&endpoint)?;
         Ok(socket)
     };
-    let socket = open().map_err(|error| error.to_string())?;
-    let ask = move || {
-        let answer = socket
-            .send(&[ASK][..], 0)
-            .and_then(|()| socket.recv_bytes(0));
-        match answer {
-            Ok(answer) => ensure(answer == [ASK], || format!("{answer:?} is no answer")),
-            Err(error) => Err(format!("a client of ZeroMQ that behaves: {error}")),
+    let mut socket = open().map_err(|error| error.to_string())?;
+    let mut ask = move || {
+        let bound = Instant::now() + BOUND;
+        loop {
+            let answer = socket
+                .send(&[ASK][..], 0)
+                .and_then(|()| socket.recv_bytes(0));
+            match answer {
+                Ok(answer) => {
+                    return ensure(answer == [ASK], || format!("{answer:?} is no answer"));
+                }
+                Err(zmq::Error::EAGAIN) if Instant::now() < bound => {
+                    socket = open().map_err(|error| error.to_string())?;
+                }
+                Err(error) => return Err(format!("a client of ZeroMQ that behaves: {error}")),
+            }
         }
     };
     ask()?;

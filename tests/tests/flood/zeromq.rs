@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::watch::Task;
 
 /// More than any front end takes.
 const OVERSIZED: u64 = 1 << 40;
+const ENDLESS_FRAME: usize = 64 << 10;
 
 /// Connections that say what is no ZMTP, or announce a frame that nobody takes; each is ended by the front end.
 pub(crate) fn noise(endpoint: &str) -> Outcome<Task<String>> {
@@ -36,6 +37,48 @@ pub(crate) fn noise(endpoint: &str) -> Outcome<Task<String>> {
         }
         Ok(format!("{count} connections"))
     }))
+}
+
+/// Connections whose message has no end: each sends frames that are not the last, and connects anew when it is ended.
+pub(crate) fn endless(endpoint: &str, count: usize) -> Outcome<Task<String>> {
+    let to = address(endpoint)?;
+    let crowd: Vec<Task<[u64; 2]>> = (0..count)
+        .map(|_| Task::start(move |ends| send_without_end(to, ends)))
+        .collect();
+    Ok(Task::start(move |ends| {
+        while !ends.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let mut sum = [0, 0];
+        for task in crowd {
+            let [bytes, connections] = task.end()?;
+            sum = [sum[0] + bytes, sum[1] + connections];
+        }
+        let [bytes, connections] = sum;
+        Ok(format!("{} MiB, {connections} connections", bytes >> 20))
+    }))
+}
+
+/// The bytes that went, and over how many connections.
+fn send_without_end(to: SocketAddr, ends: &AtomicBool) -> Outcome<[u64; 2]> {
+    let mut frame = vec![0x03];
+    frame.extend((ENDLESS_FRAME as u64).to_be_bytes());
+    frame.resize(frame.len() + ENDLESS_FRAME, 7);
+    let (mut bytes, mut connections) = (0, 0);
+    while !ends.load(Ordering::Relaxed) {
+        // Nobody listens for a moment when the front end begins anew.
+        let Ok(mut stream) = open(to, Ipv4Addr::LOCALHOST, &greeting()) else {
+            thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        connections += 1;
+        let timeout = stream.set_write_timeout(Some(Duration::from_secs(1)));
+        timeout.map_err(|error| error.to_string())?;
+        while !ends.load(Ordering::Relaxed) && stream.write_all(&frame).is_ok() {
+            bytes += frame.len() as u64;
+        }
+    }
+    Ok([bytes, connections])
 }
 
 /// Connections of each of which all of a frame has come but its last byte.

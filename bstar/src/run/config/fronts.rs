@@ -14,6 +14,9 @@ const MAX_CONNECTIONS: usize = 10_000;
 const MAX_WAITING: usize = 1000;
 /// What a limit may be: more than a process has descriptors, or memory, for.
 const MOST: u64 = 1_000_000;
+const MAX_MEMORY_MIB: u64 = 1024;
+/// What may wait for a server, by its bytes, is to find room.
+const LEAST_MEMORY_MIB: u64 = 64;
 const LONGEST_NAME: usize = 64;
 
 pub(super) struct Fronts {
@@ -23,7 +26,14 @@ pub(super) struct Fronts {
 
 /// Reads all front ends: one at least, each at a place and with a name of its own, and none that leads back
 /// here.
-pub(super) fn read(document: &mut Document, places: &mut Places) -> Checked<Fronts> {
+pub(super) fn read(
+    document: &mut Document,
+    top: &mut Fields,
+    places: &mut Places,
+) -> Checked<Fronts> {
+    let max_memory_mib = top.read("max_memory_mib", MAX_MEMORY_MIB, |given| {
+        given.number(LEAST_MEMORY_MIB..=MOST)
+    })?;
     let mut names = Names::default();
     let mut targets: Vec<(Place, Site)> = Vec::new();
     let mut fronts = Fronts {
@@ -36,7 +46,7 @@ pub(super) fn read(document: &mut Document, places: &mut Places) -> Checked<Fron
         fronts.tcp.push(config);
     }
     for fields in document.list(Section::Zmq) {
-        let (config, server) = zmq(fields, &mut names, places)?;
+        let (config, server) = zmq(fields, max_memory_mib << 20, &mut names, places)?;
         targets.push((Place::target(&config.server), server));
         fronts.zmq.push(config);
     }
@@ -73,7 +83,12 @@ fn tcp(mut fields: Fields, names: &mut Names, places: &mut Places) -> Checked<(T
     Ok((config, server.site))
 }
 
-fn zmq(mut fields: Fields, names: &mut Names, places: &mut Places) -> Checked<(ZmqConfig, Site)> {
+fn zmq(
+    mut fields: Fields,
+    max_memory: u64,
+    names: &mut Names,
+    places: &mut Places,
+) -> Checked<(ZmqConfig, Site)> {
     let listen = fields.need("listen")?;
     let server = fields.need("server")?;
     let endpoint = listen.parsed(to_bind_endpoint)?;
@@ -81,6 +96,7 @@ fn zmq(mut fields: Fields, names: &mut Names, places: &mut Places) -> Checked<(Z
         name: names.take(&mut fields, endpoint.as_str())?,
         server: server.parsed(to_connect_endpoint)?,
         max_waiting: fields.read("max_waiting", MAX_WAITING, limit)?,
+        max_memory,
         listen: endpoint,
     };
     places.listen(Place::bound(&config.listen), listen.site)?;

@@ -213,6 +213,8 @@ pub(super) static KEYS: &[Key] = &[
         "Directory that keeps this node's epochs over restarts; made if it is not there, in one that is"),
     single(Section::Top, ("control", "--control"), ("PATH", r#""/run/bstar-orders.sock""#), "bstar-PAIR-ROLE.sock in $XDG_RUNTIME_DIR, else in /run as root, else in /tmp/bstar-UID",
         "Socket at which bstar status and the like find this node"),
+    single(Section::Top, ("max_memory_mib", "--max-memory-mib"), ("MIB", "1024"), "1024",
+        "MiB by which this process may grow before its ZeroMQ front ends disconnect all clients and begin anew"),
     of_arity(Arity::Switch, single(Section::Top, ("vote_when_unhealthy", "--vote-when-unhealthy"), ("BOOL", "true"), "false",
         "Take over at a client's request although the server here is not well")),
 

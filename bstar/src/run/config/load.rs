@@ -35,7 +35,7 @@ impl RunConfig {
         let mut places = Places::default();
         let (link, remote) = link(&mut document, pair.role(), &mut places)?;
         let (second_link, second_remote) = second_link(&mut document, &mut places)?.unzip();
-        let fronts = fronts::read(&mut document, &mut places)?;
+        let fronts = fronts::read(&mut document, &mut top, &mut places)?;
         places.check_target(&Place::target(&link.remote), &remote)?;
         if let (Some(second), Some(site)) = (&second_link, &second_remote) {
             places.check_target(&Place::target(&second.remote), site)?;

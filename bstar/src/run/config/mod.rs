@@ -111,6 +111,8 @@ pub(crate) struct ZmqConfig {
     pub(crate) server: Endpoint,
     /// Requests that may wait for the server at once; further ones are refused.
     pub(crate) max_waiting: usize,
+    /// Bytes by which the resident memory of the whole process may grow before all clients are disconnected.
+    pub(crate) max_memory: u64,
 }
 
 /// When the server's process is there.

@@ -20,6 +20,7 @@ offer_wait_ms = 20000
 fail_back_ms = 60000
 state_dir = "/tmp/orders"
 control = "/tmp/orders.sock"
+max_memory_mib = 2000
 vote_when_unhealthy = true
 
 [link]
@@ -104,6 +105,7 @@ const FULL_FLAGS: &[&str] = &[
     "--fail-back-ms=60000",
     "--state-dir=/tmp/orders",
     "--control=/tmp/orders.sock",
+    "--max-memory-mib=2000",
     "--vote-when-unhealthy",
     "--link-local=tcp://127.0.0.1:6003",
     "--link-remote=tcp://127.0.0.1:6004",

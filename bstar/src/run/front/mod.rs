@@ -130,7 +130,7 @@ pub(crate) struct FrontCounts {
     pub(crate) accepted: AtomicU64,
     /// Clients that were turned away or reset because this node does not serve.
     pub(crate) refused: AtomicU64,
-    /// Clients whose server was not there or did not accept.
+    /// Clients whose server was not there or did not accept (TCP), or requests that were lost (ZeroMQ).
     pub(crate) failed: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,

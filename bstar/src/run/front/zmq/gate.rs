@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reactor::{BoxError, Interest, Scope, SocketBuilder, SocketKey};
 
-use super::{DEALER, Phase, REQUESTS_QUEUED, ZmqFront, with_family};
+use super::{DEALER, PACE, Phase, REQUESTS_QUEUED, ZmqFront, with_family};
 use crate::run::front::{FrontEvent, Gate, LONGEST_DRAIN, Plane, QUIET};
 
 /// Replies that libzmq queues from the server, whose socket has but one queue for all clients and drops what finds
@@ -84,7 +84,7 @@ impl ZmqFront {
     }
 
     /// Makes the connection to the server, if there is none. Where there is no socket for it, the requests wait.
-    fn connect(&mut self, scope: &mut Scope<Plane>) {
+    pub(super) fn connect(&mut self, scope: &mut Scope<Plane>) {
         let (None, Some(me)) = (self.dealer, self.me) else {
             return;
         };
@@ -110,7 +110,7 @@ impl ZmqFront {
     }
 
     /// What the server was given and has not taken is gone, and what it still says is heard by nobody.
-    fn disconnect(&mut self, scope: &mut Scope<Plane>) {
+    pub(super) fn disconnect(&mut self, scope: &mut Scope<Plane>) {
         if let Some(dealer) = self.dealer.take() {
             drop(scope.remove_socket(dealer));
         }
@@ -210,7 +210,7 @@ impl ZmqFront {
                 self.timer = None;
             }
             (Some(next), Some(timer)) if scope.set_timer(timer, next) => {}
-            (Some(next), _) => self.timer = Some(scope.own_timer(me, 0, next)?),
+            (Some(next), _) => self.timer = Some(scope.own_timer(me, PACE, next)?),
             (None, None) => {}
         }
         Ok(())

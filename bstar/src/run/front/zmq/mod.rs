@@ -15,6 +15,8 @@
 //! server still answers has nobody to go to.
 
 mod gate;
+mod memory;
+mod renewal;
 #[cfg(test)]
 mod speed;
 #[cfg(test)]
@@ -31,6 +33,8 @@ use reactor::{
 };
 use zmq::Message;
 
+use self::memory::Memory;
+use self::renewal::Renewal;
 use self::waiting::{Waiting, size};
 use super::{FrontCounts, Plane};
 use crate::run::config::ZmqConfig;
@@ -39,6 +43,10 @@ use crate::server::refusal;
 const ROUTER: usize = 0;
 const DEALER: usize = 1;
 const MONITOR: usize = 2;
+
+/// Tags of timers.
+const PACE: usize = 0;
+const LOOK: usize = 1;
 
 /// A client that sends a larger frame loses its connection.
 const MAX_FRAME_BYTES: u64 = 256 << 20;
@@ -54,10 +62,15 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// A ZeroMQ front end, as a source of the front ends' reactor.
 pub(crate) struct ZmqFront {
+    name: String,
+    listen: Endpoint,
     server: Endpoint,
     counts: Arc<FrontCounts>,
     context: zmq::Context,
     router: Router,
+    monitor: Option<SocketKey>,
+    memory: Memory,
+    renewal: Renewal,
     /// Where it is bound.
     endpoint: String,
     dealer: Option<SocketKey>,
@@ -106,20 +119,20 @@ impl ZmqFront {
         counts: Arc<FrontCounts>,
     ) -> Result<ZmqFront, SocketError> {
         let context = zmq::Context::new();
-        let router = with_family(SocketBuilder::new(zmq::ROUTER), &config.listen)
-            .linger(LINGER)
-            .connect_timeout(HANDSHAKE)
-            .max_frame_bytes(MAX_FRAME_BYTES)
-            .recv_hwm(REQUESTS_QUEUED)
-            .send_hwm(REPLIES_QUEUED)
+        let router = to_clients(&config.listen)
             .bind(config.listen.as_str())
             .build(&context)?;
         Ok(ZmqFront {
+            name: config.name.clone(),
+            listen: config.listen.clone(),
             server: config.server.clone(),
             counts,
             context,
             endpoint: last_endpoint(&router)?,
             router: Router::Unregistered(router),
+            monitor: None,
+            memory: Memory::new(config.max_memory),
+            renewal: Renewal::None,
             dealer: None,
             phase: Phase::Closed,
             setting: 0,
@@ -145,10 +158,10 @@ impl Source<Plane> for ZmqFront {
             return Err(reactor::Error::Invalid("a front end is added once"));
         };
         let router = scope.own_socket(me, ROUTER, socket, Interest::READ)?;
-        scope.own_monitor(me, MONITOR, &self.context, router)?;
+        self.monitor = Some(scope.own_monitor(me, MONITOR, &self.context, router)?);
         self.router = Router::Registered(router);
         self.me = Some(me);
-        Ok(())
+        self.look_at_memory(router, scope)
     }
 
     fn on_event(
@@ -181,8 +194,9 @@ impl Source<Plane> for ZmqFront {
             }
             Event::Socket {
                 tag: MONITOR, key, ..
-            } => self.count_clients(key, scope)?,
+            } if self.monitor == Some(key) => self.hear_of_clients(key, scope)?,
             Event::Notified => self.forward(router, plane, scope)?,
+            Event::Timer { tag: LOOK, .. } => self.look(router, plane, scope)?,
             Event::Timer { .. } => self.pass_time(router, plane, scope)?,
             _ => {}
         }
@@ -355,8 +369,8 @@ impl ZmqFront {
         }
     }
 
-    /// Connections of clients, as far as the monitor tells.
-    fn count_clients(
+    /// Connections of clients, as far as the monitor tells, and the end of an endpoint.
+    fn hear_of_clients(
         &mut self,
         monitor: SocketKey,
         scope: &mut Scope<Plane>,
@@ -375,10 +389,21 @@ impl ZmqFront {
                 let less = |open: usize| open.checked_sub(1);
                 let _ = open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
             }
+            Some(Connection::Closed) => self.replace(scope)?,
             _ => {}
         }
         Ok(())
     }
+}
+
+/// What clients connect to, not bound yet.
+fn to_clients(listen: &Endpoint) -> SocketBuilder {
+    with_family(SocketBuilder::new(zmq::ROUTER), listen)
+        .linger(LINGER)
+        .connect_timeout(HANDSHAKE)
+        .max_frame_bytes(MAX_FRAME_BYTES)
+        .recv_hwm(REQUESTS_QUEUED)
+        .send_hwm(REPLIES_QUEUED)
 }
 
 fn with_family(builder: SocketBuilder, endpoint: &Endpoint) -> SocketBuilder {

@@ -1,5 +1,7 @@
 //! A front end between real sockets, beside a real node.
 
+mod memory;
+
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 
@@ -26,14 +28,28 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) fn start(node: &Node, server: &str, max_waiting: usize) -> Front {
+        // Other tests share the process, and its memory.
+        let memory = Memory::new(u64::MAX);
+        Front::start_at("tcp://127.0.0.1:*", node, server, max_waiting, memory)
+    }
+
+    fn start_at(
+        listen: &str,
+        node: &Node,
+        server: &str,
+        max_waiting: usize,
+        memory: Memory,
+    ) -> Front {
         let config = ZmqConfig {
             name: "front".to_owned(),
-            listen: Endpoint::to_bind("tcp://127.0.0.1:*").unwrap(),
+            listen: Endpoint::to_bind(listen).unwrap(),
             server: Endpoint::to_connect(server).unwrap(),
             max_waiting,
+            max_memory: 1 << 30,
         };
         let counts = Arc::new(FrontCounts::default());
-        let front = ZmqFront::open(&config, Arc::clone(&counts)).unwrap();
+        let mut front = ZmqFront::open(&config, Arc::clone(&counts)).unwrap();
+        front.memory = memory;
         let endpoint = front.endpoint().to_owned();
         let node = node.handle.clone();
         let (tell, events) = mpsc::channel();
