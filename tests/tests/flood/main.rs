@@ -155,7 +155,8 @@ impl Abuse {
             | Self::TooMany => tcp,
             Self::RefusedByPassive | Self::ZeromqNoise => 0,
             Self::ZeromqUnfinished => unfinished,
-            Self::ZeromqEndless | Self::ZeromqEndlessAtPassive => 4 * self.max_memory_mib() * MIB,
+            // The limit, what comes before it is seen and acted on, and what the allocator keeps: far less than is sent.
+            Self::ZeromqEndless | Self::ZeromqEndlessAtPassive => 8 * self.max_memory_mib() * MIB,
             Self::ZeromqDeaf => deaf,
             Self::AllAtOnce => tcp + unfinished + deaf,
         }
