@@ -127,6 +127,27 @@ impl Beside {
         Ok(asked.stdout().text())
     }
 
+    /// What `bstar status` says of it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`ask`](Self::ask).
+    pub fn status(&self) -> Outcome<serde_json::Value> {
+        let text = self.ask(&["status", "--json"])?;
+        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
+    }
+
+    /// Waits until its server is well as it sees that itself, so that it would take the service over.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come to that within the bound.
+    pub fn wait_ready(&self) -> Outcome<()> {
+        let is_ready = || self.status().is_ok_and(|status| status["ready"] == true);
+        wait_until(BOUND, is_ready)
+            .map_err(|why| self.process.describe(&format!("not ready: {why}")))
+    }
+
     /// The path of the control socket that the configuration names.
     ///
     /// # Errors

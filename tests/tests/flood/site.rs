@@ -81,11 +81,7 @@ impl Site {
             Beside::start_in(folder.path(), role, &config)
         };
         let primary = start(0)?;
-        // One that is active before it has looked at its server would offer the service to its peer.
-        wait_until(BOUND, || {
-            status(&primary).is_ok_and(|status| status["ready"] == true)
-        })
-        .map_err(|why| primary.process().describe(&why))?;
+        primary.wait_ready()?;
         let nodes = [primary, start(1)?];
         let site = Self {
             nodes,
@@ -198,8 +194,8 @@ impl Watch {
 pub(crate) fn status(node: &Beside) -> Outcome<Value> {
     let end = Instant::now() + BOUND;
     loop {
-        match node.ask(&["status", "--json"]) {
-            Ok(text) => return serde_json::from_str(&text).map_err(|error| error.to_string()),
+        match node.status() {
+            Ok(status) => return Ok(status),
             Err(why) if !why.contains("too many") || Instant::now() > end => return Err(why),
             Err(_) => thread::sleep(Duration::from_millis(5)),
         }

@@ -267,6 +267,7 @@ impl Database {
         };
         wait_until(BOUND, is_standby).map_err(|why| self.explain(&format!("no standby: {why}")))?;
         self.is_well(index)?;
+        self.node(index)?.wait_ready()?;
         // A row that is acknowledged from here on reaches it.
         let mark = self.writer()?.stdout().count();
         self.wait_row(mark)?;
