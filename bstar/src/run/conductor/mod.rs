@@ -258,8 +258,12 @@ impl Conductor {
     }
 
     /// On-active has run for this activation.
+    fn is_promoted(&self) -> bool {
+        self.serving == Some(self.epoch)
+    }
+
     fn serves(&self) -> bool {
-        self.is_active() && self.serving == Some(self.epoch)
+        self.is_active() && self.is_promoted()
     }
 
     fn put(&mut self, output: Output) {

@@ -10,7 +10,7 @@ use crate::run::hooks::HookKind;
 impl Conductor {
     fn begin(&mut self, job: Job) {
         self.job = Some(job);
-        let again = self.serving == Some(self.epoch);
+        let again = self.is_promoted();
         let (kind, cause) = match job {
             Job::BeforeActive(Purpose::Vote) => (HookKind::BeforeActive, Some("vote")),
             Job::BeforeActive(Purpose::Offer(_)) => (HookKind::BeforeActive, Some("peer-offers")),

@@ -7,7 +7,7 @@ use crate::run::front::Gate;
 
 impl Conductor {
     pub(super) fn gate_wanted(&self) -> Gate {
-        let serves = self.serving == Some(self.epoch) && !self.owes_on_passive;
+        let serves = self.is_promoted() && !self.owes_on_passive;
         match self.state {
             _ if matches!(self.stop, Stop::Closing | Stop::Ended) => Gate::Closed,
             State::Active if self.hook_failed || self.overdue || self.given_up_until.is_some() => {

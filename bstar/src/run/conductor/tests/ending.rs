@@ -4,12 +4,7 @@ use super::*;
 
 #[test]
 fn a_node_that_stops_hands_over_stops_its_server_and_ends() {
-    let mut bench = Bench::new(ServerRun::Always);
-    bench.feed(Input::ServerStarted);
-    bench.feed(Input::Healthy);
-    bench.enter(State::Active);
-    bench.end_hooks(HookKind::BeforeActive, Ok(()));
-    bench.end_hooks(HookKind::OnActive, Ok(()));
+    let mut bench = Bench::serving_always();
     bench.take_log();
     bench.feed(Input::Stop);
     assert_eq!(bench.take_log(), ["SwitchOver"]);

@@ -138,6 +138,18 @@ impl Bench {
         bench
     }
 
+    /// A server of ours that serves.
+    fn serving_always() -> Bench {
+        let mut bench = Bench::new(ServerRun::Always);
+        bench.feed(Input::ServerStarted);
+        bench.feed(Input::Healthy);
+        bench.enter(State::Active);
+        bench.end_hooks(HookKind::BeforeActive, Ok(()));
+        bench.end_hooks(HookKind::OnActive, Ok(()));
+        assert_eq!(bench.gate, Gate::Open);
+        bench
+    }
+
     fn serving() -> Bench {
         let mut bench = Bench::standing_by();
         bench.enter(State::Active);

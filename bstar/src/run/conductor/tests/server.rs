@@ -42,12 +42,7 @@ fn a_server_that_does_not_become_ready_makes_the_node_unfit() {
 
 #[test]
 fn a_server_that_does_not_become_ready_again_is_not_waited_for_without_end() {
-    let mut bench = Bench::new(ServerRun::Always);
-    bench.feed(Input::ServerStarted);
-    bench.feed(Input::Healthy);
-    bench.enter(State::Active);
-    bench.end_hooks(HookKind::BeforeActive, Ok(()));
-    bench.end_hooks(HookKind::OnActive, Ok(()));
+    let mut bench = Bench::serving_always();
     bench.feed(Input::ServerEnded("signal 9".into()));
     // It lives, and answers nobody: that is no end, and of what was never well no check says that it is ill.
     bench.feed(Input::ServerStarted);
@@ -62,12 +57,7 @@ fn a_server_that_does_not_become_ready_again_is_not_waited_for_without_end() {
 
 #[test]
 fn a_server_that_is_restarted_is_told_again_what_it_is_before_clients_are_let_in() {
-    let mut bench = Bench::new(ServerRun::Always);
-    bench.feed(Input::ServerStarted);
-    bench.feed(Input::Healthy);
-    bench.enter(State::Active);
-    bench.end_hooks(HookKind::BeforeActive, Ok(()));
-    bench.end_hooks(HookKind::OnActive, Ok(()));
+    let mut bench = Bench::serving_always();
     bench.feed(Input::ServerEnded("signal 9".into()));
     assert_eq!(bench.gate, Gate::Voting, "clients wait for its restart");
     bench.feed(Input::ServerStarted);

@@ -257,14 +257,7 @@ fn a_drain_does_not_take_a_pause_of_its_own_for_silence() {
 
 #[test]
 fn a_drain_that_follows_at_once_on_another_gate_is_told_when_all_have_drained() {
-    let node = Node::active();
-    let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let configs = [0, 1].map(|n| config(servers[n].local_addr().unwrap()));
-    let (tell, events) = channel();
-    let tell = Box::new(move |event| {
-        let _ = tell.send(event);
-    });
-    let ends = FrontEnds::start(&configs, &[], node.handle.clone(), tell).unwrap();
+    let (_node, servers, ends, events) = two_front_ends();
     ends.set_gate(Gate::Open);
     wait("an open door", || {
         !is_refused(ends.endpoints()[1].parse().unwrap())
@@ -299,14 +292,7 @@ fn a_drain_that_follows_at_once_on_another_gate_is_told_when_all_have_drained() 
 
 #[test]
 fn a_drain_is_told_when_all_front_ends_have_drained() {
-    let node = Node::active();
-    let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let configs = [0, 1].map(|n| config(servers[n].local_addr().unwrap()));
-    let (tell, events) = channel();
-    let tell = Box::new(move |event| {
-        let _ = tell.send(event);
-    });
-    let ends = FrontEnds::start(&configs, &[], node.handle.clone(), tell).unwrap();
+    let (_node, _servers, ends, events) = two_front_ends();
     ends.set_gate(Gate::Open);
     wait("a client", || {
         TcpStream::connect(&ends.endpoints()[0]).is_ok()
@@ -326,4 +312,17 @@ fn ending_resets_clients_and_gives_the_port_back() {
     is_reset(&mut client);
     is_reset(&mut server);
     TcpListener::bind(address).unwrap();
+}
+
+/// Two front ends on one thread, each before a server of its own.
+fn two_front_ends() -> (Node, [TcpListener; 2], FrontEnds, Receiver<FrontEvent>) {
+    let node = Node::active();
+    let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let configs = [0, 1].map(|n| config(servers[n].local_addr().unwrap()));
+    let (tell, events) = channel();
+    let tell = Box::new(move |event| {
+        let _ = tell.send(event);
+    });
+    let ends = FrontEnds::start(&configs, &[], node.handle.clone(), tell).unwrap();
+    (node, servers, ends, events)
 }
